@@ -1,0 +1,327 @@
+#include "infer/generate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "infer/field_decoder.h"
+#include "infer/score_decoder.h"
+#include "infer/text_encoder.h"
+
+enum {
+    STREAM_SAMPLE = 0x73616d70, /* "samp" */
+    TRIES = 8,                  /* of an event before grammar masks it */
+    MOST_NOTES = 128,           /* in any bar */
+    GUIDED = 2                  /* sequences with guidance: with and without text and controls */
+};
+
+struct motet_session {
+    const motet_engine *engine;
+    motet_arena arena;
+    motet_text_acts text;
+    motet_attribute_acts attributes;
+    motet_score_acts score;
+    motet_score_cache caches[GUIDED]; /* for 1 and 2 sequences, on the same memory */
+    motet_field_acts field;
+    motet_score_input input;
+    int32_t *text_ids, text_offsets[2];
+    int32_t *values; /* [GUIDED, MOTET_BAR_FIELDS]: rows of field_values */
+
+    /* of the piece at hand */
+    const motet_request *request;
+    motet_score_cache *cache;
+    motet_constraints constraints;
+    motet_score_cursor cursor;
+    motet_event *events;
+    int64_t count, capacity;
+    int64_t window_first; /* index of the event that the window begins with */
+    uint64_t draws;
+    motet_generation_stats stats;
+};
+
+static void layout(motet_session *s) {
+    const motet_settings *settings = &s->engine->checkpoint.settings;
+    motet_arena *arena = &s->arena;
+    int32_t rows = GUIDED * settings->model_window, text = settings->model_text_limit;
+    int32_t memory = text + GUIDED * MOTET_MAX_CONTROLS;
+    int width = settings->model_width / settings->model_heads;
+    motet_text_layout(&s->text, arena, settings, text, MOTET_F32);
+    motet_attributes_layout(&s->attributes, arena, settings, 1, MOTET_F32);
+    motet_score_acts_layout(&s->score, arena, settings, rows, memory, text, MOTET_F32, 0);
+    motet_score_cache_layout(&s->caches[1], arena, settings, GUIDED, settings->model_window, memory,
+                             MOTET_F32);
+    s->caches[0] = s->caches[1];
+    s->caches[0].sequences = 1;
+    motet_field_acts_layout(&s->field, arena, settings, GUIDED, MOTET_F32);
+#define INTS(count) motet_arena_take(arena, count, sizeof(int32_t))
+    s->caches[0].row_offsets = INTS(3);
+    s->input.offsets = INTS(GUIDED + 2);
+    s->input.events = INTS((int64_t)rows * MOTET_EVENT_FEATURES);
+    s->input.context = INTS((int64_t)rows * MOTET_CONTEXT_FEATURES);
+    s->input.angles = INTS((int64_t)rows * width);
+    s->input.memory_offsets = INTS(GUIDED + 2);
+    s->input.memory_text = INTS(memory);
+    s->input.memory_controls = INTS(memory);
+    s->text_ids = INTS(text);
+    s->values = INTS(GUIDED * MOTET_BAR_FIELDS);
+#undef INTS
+    if (s->caches[0].row_offsets) s->caches[0].row_offsets[1] = s->caches[0].row_offsets[2] = 1;
+}
+
+motet_status motet_session_make(motet_session **session, const motet_engine *engine) {
+    motet_session *s = calloc(1, sizeof *s);
+    if (!s) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate a session");
+    s->engine = engine;
+    layout(s);
+    motet_status status = motet_arena_bind(&s->arena);
+    if (status != MOTET_OK) {
+        free(s);
+        return status;
+    }
+    layout(s);
+    *session = s;
+    return MOTET_OK;
+}
+
+void motet_session_free(motet_session *session) {
+    if (!session) return;
+    motet_arena_free(&session->arena);
+    free(session);
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* One sequence's memory: text_count text rows, then controls. */
+static void add_memory(motet_score_input *input, int32_t text_count,
+                       const motet_controls *controls) {
+    int32_t symbols[MOTET_MAX_CONTROLS];
+    int count = motet_control_symbols(symbols, controls);
+    for (int32_t i = 0; i < text_count + count; i++) {
+        input->memory_text[input->memory_rows] = i < text_count ? i : -1;
+        input->memory_controls[input->memory_rows++] =
+            i < text_count ? -1 : symbols[i - text_count];
+    }
+    input->memory_offsets[++input->sequences] = input->memory_rows;
+}
+
+/* Reads the prompt, makes the plan, and fills the decoder's memory for each sequence. */
+static motet_status hear(motet_session *s, motet_plan *plan) {
+    const motet_backend *backend = s->engine->backend;
+    const motet_checkpoint *model = &s->engine->checkpoint;
+    const motet_settings *settings = &model->settings;
+    const char *prompt = s->request->prompt;
+    int32_t tokens;
+    motet_tensor states;
+    MOTET_TRY(motet_wordpiece_encode(s->text_ids, &tokens, settings->model_text_limit,
+                                     &s->stats.prompt_truncated, model->tokenizer, prompt,
+                                     strlen(prompt)));
+    s->stats.prompt_tokens = tokens;
+    s->text_offsets[1] = tokens;
+    MOTET_TRY(motet_text_forward(&states, &s->text, backend, &model->weights.text, settings,
+                                 s->text_ids, s->text_offsets, 1));
+    MOTET_TRY(motet_attributes_forward(&s->attributes, backend, &model->weights.attributes,
+                                       settings, states, s->text_offsets, 1));
+    motet_plan_make(plan, s->request, &s->attributes);
+
+    motet_controls nothing = motet_controls_none();
+    int32_t heard = tokens > 2 ? tokens : 0; /* [CLS] [SEP] alone say nothing */
+    s->input.sequences = s->input.memory_rows = 0;
+    s->input.memory_offsets[0] = 0;
+    add_memory(&s->input, heard, &plan->controls);
+    if (s->cache->sequences == GUIDED) add_memory(&s->input, 0, &nothing);
+    return motet_score_memory(&s->score, backend, &model->weights, &s->input, states);
+}
+
+/* Writes a row of the window for every sequence: they differ in memory, not in what was written. */
+static void put_row(motet_session *s, const motet_row *row, int32_t at, int32_t rows) {
+    const motet_settings *settings = &s->engine->checkpoint.settings;
+    int width = settings->model_width / settings->model_heads;
+    for (int32_t sequence = 0; sequence < s->cache->sequences; sequence++) {
+        int64_t place = (int64_t)sequence * rows + at;
+        memcpy(s->input.events + place * MOTET_EVENT_FEATURES, row->event, sizeof row->event);
+        memcpy(s->input.context + place * MOTET_CONTEXT_FEATURES, row->context,
+               sizeof row->context);
+        motet_cursor_angles(s->input.angles + place * width, &s->cursor, width);
+    }
+}
+
+/* Begins a window at a bar: reads events [first, count) anew. The state of its last row ends up in
+ * the first rows of score.states, one for each sequence, as after a step. */
+static motet_status open_window(motet_session *s, int64_t first, int32_t first_bar) {
+    const motet_engine *engine = s->engine;
+    const motet_plan *plan = s->constraints.plan;
+    int32_t rows = (int32_t)(s->count - first) + 1, sequences = s->cache->sequences;
+    s->window_first = first;
+    motet_row row;
+    motet_cursor_start(&s->cursor, &row, first_bar, plan->bars, plan->key);
+    put_row(s, &row, 0, rows);
+    for (int32_t i = 1; i < rows; i++) {
+        motet_cursor_advance(&s->cursor, &row, s->events + first);
+        put_row(s, &row, i, rows);
+    }
+    s->input.rows = rows * sequences;
+    s->input.sequences = sequences;
+    for (int32_t i = 0; i <= sequences; i++)
+        s->input.offsets[i] = i * rows;
+    s->input.offsets[sequences + 1] = s->input.rows;
+    MOTET_TRY(motet_score_forward(&s->score, s->cache, engine->backend, &engine->checkpoint.weights,
+                                  &engine->checkpoint.settings, &s->input));
+    for (int32_t i = 0; i < sequences; i++)
+        MOTET_TRY(engine->backend->convert(
+            motet_tensor_rows(s->score.states, i, 1),
+            motet_tensor_rows(s->score.states, (int64_t)(i + 1) * rows - 1, 1)));
+    return MOTET_OK;
+}
+
+/* The window is full: go on from the earliest bar that leaves half of it free. */
+static motet_status reopen_window(motet_session *s) {
+    int32_t half = s->engine->checkpoint.settings.model_window / 2;
+    int64_t first = s->count;
+    int32_t bar = s->constraints.bar + 1;
+    for (int64_t i = s->count - 1; i >= 0 && (s->count - i <= half || first == s->count); i--)
+        if (s->events[i].type == MOTET_EVENT_BAR) {
+            first = i;
+            bar--;
+        }
+    return open_window(s, first, bar);
+}
+
+static motet_status next_state(motet_session *s) {
+    const motet_engine *engine = s->engine;
+    if (s->cache->lengths[0] >= s->cache->capacity) return reopen_window(s);
+    motet_row row;
+    motet_cursor_advance(&s->cursor, &row, s->events + s->window_first);
+    put_row(s, &row, 0, 1);
+    s->input.rows = s->cache->sequences;
+    return motet_score_step(&s->score, s->cache, engine->backend, &engine->checkpoint.weights,
+                            &engine->checkpoint.settings, &s->input);
+}
+
+/* Draws one field; *legal says whether grammar allows what was drawn. */
+static motet_status draw_field(motet_session *s, int32_t *symbols, int place, int field,
+                               int grammar, int *legal, double *mass) {
+    const motet_engine *engine = s->engine;
+    const motet_sampling *sampling = &s->request->sampling;
+    int64_t rows = s->cache->sequences;
+    int earlier = motet_field_earlier(field);
+    for (int64_t r = 0; r < rows; r++)
+        for (int j = 0; j < earlier; j++)
+            s->values[r * earlier + j] = motet_field_offset(field - earlier + j) + symbols[1 + j];
+    motet_tensor logits;
+    MOTET_TRY(motet_field_forward(&logits, &s->field, engine->backend, &engine->checkpoint.weights,
+                                  field, motet_tensor_rows(s->score.states, 0, rows),
+                                  (motet_tensor){0},
+                                  motet_matrix(s->values, MOTET_I32, rows, earlier)));
+    int32_t mask[MOTET_MASK_WORDS];
+    motet_constraints_mask(mask, &s->constraints, field, symbols, grammar);
+    motet_sample_params params = {.temperature = sampling->temperature,
+                                  .guidance = sampling->guidance,
+                                  .repetition_penalty = 1,
+                                  .top_p = sampling->top_p,
+                                  .min_p = sampling->min_p,
+                                  .top_k = sampling->top_k,
+                                  .seed = s->request->seed,
+                                  .stream = STREAM_SAMPLE,
+                                  .counter = s->draws++};
+    motet_sample_result result;
+    int64_t words = (logits.dims[1] + 31) / 32;
+    MOTET_TRY(engine->backend->sample(
+        &result, motet_tensor_rows(logits, 0, 1),
+        rows == GUIDED ? motet_tensor_rows(logits, 1, 1) : (motet_tensor){0},
+        motet_matrix(mask, MOTET_I32, 1, words), (motet_tensor){0}, &params));
+    symbols[place] = result.symbol;
+    *mass += result.legal_mass;
+    s->stats.drawn_fields++;
+    motet_constraints_mask(mask, &s->constraints, field, symbols, 1);
+    *legal = (uint32_t)mask[result.symbol >> 5] >> (result.symbol & 31) & 1;
+    return MOTET_OK;
+}
+
+/* One event: drawn under the plan's promises, anew while it breaks the grammar, at last under both.
+ */
+static motet_status draw_event(motet_session *s, motet_event *event) {
+    for (int try = 1;; try++) {
+        int32_t symbols[7];
+        int grammar = try == TRIES, legal, first, count, drawn = 1;
+        double mass = 0;
+        MOTET_TRY(draw_field(s, symbols, 0, MOTET_FIELD_TYPE, grammar, &legal, &mass));
+        motet_type_fields(symbols[0], &first, &count);
+        for (int i = 0; legal && i < count; i++, drawn++)
+            MOTET_TRY(draw_field(s, symbols, 1 + i, first + i, grammar, &legal, &mass));
+        if (!legal) {
+            if (grammar) return MOTET_FAIL(MOTET_E_DATA, "the grammar left no event to write");
+            s->stats.rejected++;
+            continue;
+        }
+        s->stats.forced += grammar;
+        s->stats.legal_mass += mass;
+        s->stats.accepted_fields += drawn;
+        motet_event_from_symbols(event, symbols, s->constraints.shift);
+        return MOTET_OK;
+    }
+}
+
+static motet_status append(motet_session *s, const motet_event *event) {
+    if (s->count == s->capacity) {
+        int64_t capacity = s->capacity ? 2 * s->capacity : 1024;
+        motet_event *events = realloc(s->events, (size_t)capacity * sizeof *events);
+        if (!events)
+            return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %lld events", (long long)capacity);
+        s->events = events;
+        s->capacity = capacity;
+    }
+    s->events[s->count++] = *event;
+    s->stats.notes += event->type == MOTET_EVENT_NOTE;
+    motet_constraints_advance(&s->constraints, event);
+    return MOTET_OK;
+}
+
+static motet_status write_piece(motet_session *s, motet_plan *plan,
+                                motet_generation_progress *progress, void *user) {
+    double start = seconds();
+    MOTET_TRY(hear(s, plan));
+    s->stats.encode_seconds = seconds() - start;
+    int32_t most = s->engine->checkpoint.settings.model_window / 2 - 2;
+    motet_constraints_start(&s->constraints, plan, most < MOST_NOTES ? most : MOST_NOTES);
+    MOTET_TRY(open_window(s, 0, 0));
+    for (;;) {
+        motet_event event;
+        MOTET_TRY(draw_event(s, &event));
+        MOTET_TRY(append(s, &event));
+        if (event.type != MOTET_EVENT_NOTE && progress && s->constraints.bar >= 0 &&
+            progress(user, event.type == MOTET_EVENT_END ? plan->bars : s->constraints.bar,
+                     plan->bars))
+            return MOTET_FAIL(MOTET_E_USAGE, "stopped in bar %d", s->constraints.bar + 1);
+        if (event.type == MOTET_EVENT_END) break;
+        MOTET_TRY(next_state(s));
+    }
+    s->stats.events = s->count;
+    s->stats.generate_seconds = seconds() - start - s->stats.encode_seconds;
+    return MOTET_OK;
+}
+
+motet_status motet_generate(motet_event **events, int64_t *count, motet_plan *plan,
+                            motet_generation_stats *stats, motet_session *session,
+                            const motet_request *request, motet_generation_progress *progress,
+                            void *user) {
+    MOTET_TRY(motet_request_check(request));
+    session->request = request;
+    session->cache = &session->caches[request->sampling.guidance == 1 ? 0 : 1];
+    session->events = NULL;
+    session->count = session->capacity = 0;
+    session->draws = 0;
+    session->stats = (motet_generation_stats){0};
+    motet_status status = write_piece(session, plan, progress, user);
+    if (stats) *stats = session->stats;
+    if (status != MOTET_OK) {
+        free(session->events);
+        return status;
+    }
+    *events = session->events;
+    *count = session->count;
+    return MOTET_OK;
+}

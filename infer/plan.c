@@ -1,0 +1,124 @@
+#include "infer/plan.h"
+
+#include <math.h>
+
+#include "infer/prompt.h"
+#include "kernels/core/rng.h"
+
+enum { STREAM_PLAN = 0x706c616e }; /* "plan" */
+
+/* Flags win over the prompt's words. */
+static motet_facts merge(const motet_facts *flags, const motet_facts *words) {
+    motet_facts facts = *flags;
+    if (facts.tempo_bpm <= 0) facts.tempo_bpm = words->tempo_bpm;
+    if (facts.numerator <= 0)
+        facts.numerator = words->numerator, facts.denominator = words->denominator;
+    if (facts.key < 0) facts.key = words->key;
+    if (facts.bars <= 0) facts.bars = words->bars;
+    if (facts.density < 0) facts.density = words->density;
+    if (facts.program_count == 0) {
+        facts.program_count = words->program_count;
+        for (int i = 0; i < words->program_count; i++)
+            facts.programs[i] = words->programs[i];
+        facts.banned_count = words->banned_count;
+        for (int i = 0; i < words->banned_count; i++)
+            facts.banned[i] = words->banned[i];
+    }
+    return facts;
+}
+
+/* Draws from the softmax of logits at a temperature below 1: the likely reading, not the rare one.
+ */
+static int draw(const float *logits, int size, motet_rng *rng) {
+    const float temperature = 0.6f;
+    float top = logits[0];
+    for (int i = 1; i < size; i++)
+        top = logits[i] > top ? logits[i] : top;
+    double sum = 0;
+    for (int i = 0; i < size; i++)
+        sum += exp((logits[i] - top) / temperature);
+    double target = motet_rng_uniform(rng) * sum;
+    for (int i = 0; i < size; i++) {
+        target -= exp((logits[i] - top) / temperature);
+        if (target < 0) return i;
+    }
+    return size - 1;
+}
+
+static int bars_of_level(int level, motet_rng *rng) {
+    int lowest = 1;
+    while (motet_bars_level(lowest) < level)
+        lowest++;
+    int highest = lowest;
+    while (highest < 48 && motet_bars_level(highest + 1) == level)
+        highest++;
+    int bars = lowest + (int)motet_rng_below(rng, (uint32_t)(highest - lowest + 1));
+    return bars >= 8 ? (bars + 2) / 4 * 4 : bars; /* phrases are of four bars */
+}
+
+static void guess(motet_controls *controls, const motet_attribute_acts *attributes,
+                  motet_rng *rng) {
+#define LOGITS(a) ((const float *)attributes->logits[a].data)
+    int *values[] = {&controls->tempo, &controls->metre, &controls->key, &controls->bars,
+                     &controls->density};
+    static const int which[] = {MOTET_ATTRIBUTE_TEMPO, MOTET_ATTRIBUTE_METRE, MOTET_ATTRIBUTE_KEY,
+                                MOTET_ATTRIBUTE_BARS, MOTET_ATTRIBUTE_DENSITY};
+    for (int i = 0; i < 5; i++) {
+        int drawn = draw(LOGITS(which[i]), motet_attribute_size(which[i]), rng);
+        if (*values[i] < 0)
+            *values[i] = which[i] == MOTET_ATTRIBUTE_BARS ? bars_of_level(drawn, rng) : drawn;
+    }
+    if (controls->program_count > 0) return;
+    const float *pairs = LOGITS(MOTET_ATTRIBUTE_PROGRAMS);
+    int likeliest = 0;
+    for (int p = 0; p < MOTET_PROGRAMS; p++) {
+        float yes = pairs[2 * p + 1] - pairs[2 * p];
+        if (yes > 0 && controls->program_count < 16)
+            controls->programs[controls->program_count++] = (uint8_t)p;
+        if (yes > pairs[2 * likeliest + 1] - pairs[2 * likeliest]) likeliest = p;
+    }
+    if (controls->program_count == 0) {
+        controls->programs[0] = (uint8_t)likeliest;
+        controls->program_count = 1;
+    }
+#undef LOGITS
+}
+
+void motet_plan_make(motet_plan *plan, const motet_request *request,
+                     const motet_attribute_acts *attributes) {
+    motet_rng rng = motet_rng_make(request->seed, STREAM_PLAN);
+    motet_facts words = request->free ? motet_facts_none() : motet_prompt_read(request->prompt);
+    motet_facts facts = merge(&request->facts, &words);
+    motet_controls asked = motet_controls_none();
+    if (facts.tempo_bpm > 0) asked.tempo = motet_tempo_bin(facts.tempo_bpm);
+    if (facts.numerator > 0) asked.metre = motet_metre_index(facts.numerator, facts.denominator);
+    asked.key = facts.key;
+    if (facts.bars > 0) asked.bars = facts.bars;
+    asked.density = facts.density;
+    asked.program_count = facts.program_count;
+    for (int i = 0; i < facts.program_count; i++)
+        asked.programs[i] = facts.programs[i];
+
+    *plan = (motet_plan){.controls = asked, .metre = -1, .tempo = -1};
+    if (attributes) guess(&plan->controls, attributes, &rng);
+    plan->key = plan->controls.key >= 0 ? plan->controls.key : 0;
+    plan->bars = plan->controls.bars > 0 ? plan->controls.bars : 16;
+    plan->controls.key = plan->key;
+    plan->controls.bars = plan->bars;
+    for (int p = 0; p < MOTET_PROGRAMS; p++)
+        plan->allowed[p] = 1;
+    if (request->free) return;
+
+    plan->metre = asked.metre;
+    plan->tempo = asked.tempo;
+    plan->tempo_bpm = facts.tempo_bpm;
+    if (facts.program_count > 0)
+        for (int p = 0; p < MOTET_PROGRAMS; p++)
+            plan->allowed[p] = 0;
+    for (int i = 0; i < facts.program_count; i++)
+        plan->allowed[facts.programs[i]] = plan->promised[facts.programs[i]] = 1;
+    for (int i = 0; i < facts.banned_count; i++)
+        plan->allowed[facts.banned[i]] = plan->promised[facts.banned[i]] = 0;
+    for (int p = 0; p < MOTET_PROGRAMS; p++)
+        plan->promised_count += plan->promised[p];
+}

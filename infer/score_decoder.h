@@ -1,0 +1,73 @@
+/* score_decoder: the transformer that reads what was written so far, event by event, and the memory
+ * of text and controls. Pre-norm blocks of causal self-attention with rotary positions,
+ * cross-attention and SwiGLU, RMSNorm with eps 1e-5, no biases; the residual stream is f32.
+ *
+ * Three ways to run: whole windows (training, prefill) and one row a sequence against a cache. Both
+ * give the same states, up to rounding.
+ */
+#ifndef MOTET_SCORE_DECODER_H
+#define MOTET_SCORE_DECODER_H
+
+#include "infer/score_input.h"
+#include "infer/weights.h"
+#include "kernels/backend.h"
+
+#define MOTET_RMS_EPS 1e-5f
+
+typedef struct motet_score_layer_acts {
+    motet_tensor x_attn, attn_rstd, attn_in; /* [N,D] f32, [N], [N,D] */
+    motet_tensor qkv, attn, attn_lse;        /* [N,3D], [N,D], [N,H] f32 */
+    motet_tensor x_cross, cross_rstd, cross_in;
+    motet_tensor cross_q, cross_kv, cross, cross_lse; /* [N,D] [M,2D] [N,D] [N,H] */
+    motet_tensor x_ffn, ffn_rstd, ffn_in;
+    motet_tensor gate_up, hidden; /* [N,2F] [N,F] */
+} motet_score_layer_acts;
+
+typedef struct motet_score_acts {
+    motet_tensor text;                           /* [text rows, D] projected states */
+    motet_tensor memory_in, memory_rstd, memory; /* [M,D] f32, [M], [M,D] */
+    motet_tensor embedded;                       /* [N,D] f32: context, before it joins x */
+    motet_score_layer_acts layers[MOTET_MAX_LAYERS];
+    motet_tensor x, rstd, states; /* [N,D] f32, [N], [N,D] f32: what the field decoder reads */
+    motet_dtype dtype;
+    int keep;
+} motet_score_acts;
+
+/* keep != 0: every layer has its own buffers, for a backward pass; else they share one set. */
+void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
+                             const motet_settings *settings, int32_t rows, int32_t memory_rows,
+                             int32_t text_rows, motet_dtype dtype, int keep);
+
+/* Keys and values of what was written, for B sequences, and those of the memory. */
+typedef struct motet_score_cache {
+    motet_tensor k[MOTET_MAX_LAYERS], v[MOTET_MAX_LAYERS]; /* [B,T,D] */
+    motet_tensor cross_kv[MOTET_MAX_LAYERS];               /* [M,2D] */
+    int32_t *lengths;                                      /* [B] rows valid */
+    int32_t *row_offsets;                                  /* [B+2] 0, 1, ... B, B */
+    int32_t sequences, capacity;                           /* B, T */
+} motet_score_cache;
+
+void motet_score_cache_layout(motet_score_cache *cache, motet_arena *arena,
+                              const motet_settings *settings, int32_t sequences, int32_t capacity,
+                              int32_t memory_rows, motet_dtype dtype);
+
+/* Text states and control tokens -> acts->memory. text_states [text rows, text D] in acts' dtype.
+ */
+motet_status motet_score_memory(motet_score_acts *acts, const motet_backend *backend,
+                                const motet_weights *weights, const motet_score_input *input,
+                                motet_tensor text_states);
+
+/* Whole windows: acts->states from input's rows and acts->memory. cache may be NULL; else each
+ * sequence's keys and values are stored from its row 0 on and lengths set. MOTET_E_USAGE if a
+ * sequence is longer than the cache. */
+motet_status motet_score_forward(motet_score_acts *acts, motet_score_cache *cache,
+                                 const motet_backend *backend, const motet_weights *weights,
+                                 const motet_settings *settings, const motet_score_input *input);
+
+/* One more row for each of the cache's B sequences: input->rows = B, in order of sequence, after a
+ * forward with the same memory. acts->states[0..B) receive the new states. */
+motet_status motet_score_step(motet_score_acts *acts, motet_score_cache *cache,
+                              const motet_backend *backend, const motet_weights *weights,
+                              const motet_settings *settings, const motet_score_input *input);
+
+#endif

@@ -1,0 +1,72 @@
+#include "kernels/attention_check.h"
+
+motet_status motet_attention_check(motet_tensor out, motet_tensor q, motet_tensor k, motet_tensor v,
+                                   const motet_attention_spec *spec) {
+    const int w = spec->width;
+    if (w != 16 && w != 32 && w != 64 && w != 128)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention heads are 16, 32, 64 or 128 wide, not %d", w);
+    if (spec->heads < 1 || spec->sequences < 0)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention over %d sequences and %d heads",
+                          spec->sequences, spec->heads);
+    if (q.dtype != MOTET_F32 && q.dtype != MOTET_BF16)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention takes f32 or bf16, not %s",
+                          motet_dtype_name(q.dtype));
+    if (k.dtype != q.dtype || v.dtype != q.dtype || out.dtype != q.dtype)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention wants one dtype, not q %s, k %s, v %s, out %s",
+                          motet_dtype_name(q.dtype), motet_dtype_name(k.dtype),
+                          motet_dtype_name(v.dtype), motet_dtype_name(out.dtype));
+    const int64_t row = (int64_t)spec->heads * w;
+    if (spec->q_pitch < row || spec->k_pitch < row || spec->v_pitch < row || spec->out_pitch < row)
+        return MOTET_FAIL(MOTET_E_USAGE, "an attention pitch is below the %lld columns of a row",
+                          (long long)row);
+    if (spec->q_offsets[0] != 0 || spec->k_offsets[0] != 0)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention offsets must start at 0");
+    for (int s = 0; s < spec->sequences; s++) {
+        if (spec->q_offsets[s + 1] < spec->q_offsets[s] ||
+            spec->k_offsets[s + 1] < spec->k_offsets[s])
+            return MOTET_FAIL(MOTET_E_USAGE, "attention offsets fall after sequence %d", s);
+    }
+    return MOTET_OK;
+}
+
+motet_attention_head motet_attention_head_at(motet_tensor out, motet_tensor lse, motet_tensor q,
+                                             motet_tensor k, motet_tensor v,
+                                             const motet_attention_spec *spec, int s, int h) {
+    const int64_t q0 = spec->q_offsets[s], k0 = spec->k_offsets[s];
+    const int64_t column = (int64_t)h * spec->width;
+    return (motet_attention_head){
+        .q = motet_attention_at(q, q0 * spec->q_pitch + column),
+        .k = motet_attention_at(k, k0 * spec->k_pitch + column),
+        .v = motet_attention_at(v, k0 * spec->v_pitch + column),
+        .out = motet_attention_at(out, q0 * spec->out_pitch + column),
+        .lse = lse.data ? (float *)lse.data + q0 * spec->heads + h : NULL,
+        .dtype = q.dtype,
+        .heads = spec->heads,
+        .width = spec->width,
+        .queries = spec->q_offsets[s + 1] - q0,
+        .keys = spec->k_offsets[s + 1] - k0,
+        .q_pitch = spec->q_pitch,
+        .k_pitch = spec->k_pitch,
+        .v_pitch = spec->v_pitch,
+        .out_pitch = spec->out_pitch,
+        .causal = spec->causal,
+    };
+}
+
+void motet_attention_longest(int64_t *queries, int64_t *keys, const motet_attention_spec *spec) {
+    *queries = *keys = 0;
+    for (int s = 0; s < spec->sequences; s++) {
+        const int64_t nq = spec->q_offsets[s + 1] - spec->q_offsets[s];
+        const int64_t nk = spec->k_offsets[s + 1] - spec->k_offsets[s];
+        if (nq > *queries) *queries = nq;
+        if (nk > *keys) *keys = nk;
+    }
+}
+
+double motet_attention_work(const motet_attention_spec *spec) {
+    double work = 0;
+    for (int s = 0; s < spec->sequences; s++)
+        work += (double)(spec->q_offsets[s + 1] - spec->q_offsets[s]) *
+                (double)(spec->k_offsets[s + 1] - spec->k_offsets[s]);
+    return work * spec->heads * spec->width;
+}

@@ -1,0 +1,155 @@
+#include "kernels/rmsnorm.h"
+
+#include <math.h>
+
+#include "kernels/row.h"
+
+typedef struct job {
+    motet_tensor out, rstd, x, weight; /* forward */
+    motet_tensor dx, dout;             /* backward */
+    float eps;
+    int64_t width;
+} job;
+
+/* Rows are split into this many ranges whatever the number of threads is; each range has its own
+ * partial sum of dweight, and these are added in order. */
+#define RANGES 32
+
+ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
+    ROW_SCRATCH(x);
+    ROW_SCRATCH(w_scratch);
+    ROW_SCRATCH(y_scratch);
+    int64_t width = j->width;
+    const float *w = width <= ROW_CHUNK ? row_read(j->weight, 0, width, w_scratch) : NULL;
+    for (int64_t row = first; row < end; row++) {
+        float sum = 0;
+        for (int64_t d = 0; d < width; d += ROW_CHUNK) {
+            int64_t n = row_min(ROW_CHUNK, width - d);
+            row_load(x, j->x, row * width + d, n);
+#pragma omp simd reduction(+ : sum)
+            for (int64_t i = 0; i < n; i++)
+                sum += x[i] * x[i];
+        }
+        float rstd = 1.0f / sqrtf(sum / (float)width + j->eps);
+        for (int64_t d = 0; d < width; d += ROW_CHUNK) {
+            int64_t n = row_min(ROW_CHUNK, width - d);
+            if (width > ROW_CHUNK) {
+                row_load(x, j->x, row * width + d, n);
+                w = row_read(j->weight, d, n, w_scratch);
+            }
+            float *y = row_write(j->out, row * width + d, y_scratch);
+#pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                y[i] = x[i] * rstd * w[i];
+            row_store(j->out, row * width + d, n, y);
+        }
+        if (j->rstd.data) ((float *)j->rstd.data)[row] = rstd;
+    }
+}
+
+motet_status motet_cpu_rmsnorm_forward(motet_tensor out, motet_tensor rstd, motet_tensor x,
+                                       motet_tensor weight, float eps) {
+    int64_t rows = x.dims[0], width = x.dims[1];
+    if (x.rank != 2 || !row_same_shape(out, x) || weight.rank != 1 || weight.dims[0] != width ||
+        !row_is_float(x) || !row_is_float(out) || !row_is_float(weight) || !row_has_data(x) ||
+        !row_has_data(out) || !row_has_data(weight) ||
+        (rstd.data && (!row_is(rstd, MOTET_F32, 1) || rstd.dims[0] != rows)))
+        return motet_row_fail("rmsnorm_forward", "out and x are [N,D], weight [D], rstd [N] f32",
+                              "out rstd x weight", 4, (motet_tensor[]){out, rstd, x, weight});
+    job j = {.out = out, .rstd = rstd, .x = x, .weight = weight, .eps = eps, .width = width};
+    int64_t block = 32, blocks = (rows + block - 1) / block;
+#pragma omp parallel for schedule(static) if (rows * width > ROW_PARALLEL)
+    for (int64_t b = 0; b < blocks; b++)
+        forward_rows(&j, b * block, row_min(rows, (b + 1) * block));
+    return MOTET_OK;
+}
+
+/* dx of rows first..end-1; with `partial` [width], also their share of dweight. */
+ROW_CLONES static void backward_rows(const job *j, float *partial, int64_t first, int64_t end) {
+    ROW_SCRATCH(x);
+    ROW_SCRATCH(dy);
+    ROW_SCRATCH(w_scratch);
+    int64_t width = j->width;
+    const float *w = width <= ROW_CHUNK ? row_read(j->weight, 0, width, w_scratch) : NULL;
+    for (int64_t row = first; row < end; row++) {
+        float rstd = ((const float *)j->rstd.data)[row], dot = 0;
+        for (int64_t d = 0; d < width; d += ROW_CHUNK) {
+            int64_t n = row_min(ROW_CHUNK, width - d);
+            row_load(x, j->x, row * width + d, n);
+            row_load(dy, j->dout, row * width + d, n);
+            if (width > ROW_CHUNK) w = row_read(j->weight, d, n, w_scratch);
+#pragma omp simd reduction(+ : dot)
+            for (int64_t i = 0; i < n; i++)
+                dot += dy[i] * w[i] * x[i];
+        }
+        float pull = dot * rstd * rstd / (float)width;
+        for (int64_t d = 0; d < width; d += ROW_CHUNK) {
+            int64_t n = row_min(ROW_CHUNK, width - d);
+            if (width > ROW_CHUNK) {
+                row_load(x, j->x, row * width + d, n);
+                row_load(dy, j->dout, row * width + d, n);
+                w = row_read(j->weight, d, n, w_scratch);
+            }
+            float *dx = (float *)j->dx.data + row * width + d;
+#pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                dx[i] += rstd * (dy[i] * w[i] - x[i] * pull);
+            if (!partial) continue;
+#pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                partial[i] += dy[i] * (x[i] * rstd);
+        }
+    }
+}
+
+/* dweight of columns d..d+n-1, rows in order: for rows too wide for partial sums on the stack. */
+ROW_CLONES static void backward_columns(const job *j, float *dweight, int64_t d, int64_t n) {
+    ROW_SCRATCH(x_scratch);
+    ROW_SCRATCH(dy_scratch);
+    for (int64_t row = 0; row < j->x.dims[0]; row++) {
+        float rstd = ((const float *)j->rstd.data)[row];
+        const float *x = row_read(j->x, row * j->width + d, n, x_scratch);
+        const float *dy = row_read(j->dout, row * j->width + d, n, dy_scratch);
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            dweight[d + i] += dy[i] * (x[i] * rstd);
+    }
+}
+
+motet_status motet_cpu_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
+                                        motet_tensor x, motet_tensor weight, motet_tensor rstd) {
+    int64_t rows = x.dims[0], width = x.dims[1];
+    if (x.rank != 2 || !row_same_shape(dout, x) || !row_same_shape(dx, x) || weight.rank != 1 ||
+        weight.dims[0] != width || !row_same_shape(dweight, weight) || rstd.rank != 1 ||
+        rstd.dims[0] != rows || dx.dtype != MOTET_F32 || dweight.dtype != MOTET_F32 ||
+        rstd.dtype != MOTET_F32 || !row_is_float(x) || !row_is_float(dout) ||
+        !row_is_float(weight) || !row_has_data(dx) || !row_has_data(dweight) ||
+        !row_has_data(dout) || !row_has_data(x) || !row_has_data(weight) || !row_has_data(rstd))
+        return motet_row_fail("rmsnorm_backward",
+                              "dx [N,D] f32, dout and x [N,D], dweight [D] f32, weight [D], "
+                              "rstd [N] f32",
+                              "dx dweight dout x weight rstd", 6,
+                              (motet_tensor[]){dx, dweight, dout, x, weight, rstd});
+    job j = {.dx = dx, .dout = dout, .x = x, .weight = weight, .rstd = rstd, .width = width};
+    int64_t range = (rows + RANGES - 1) / RANGES;
+    bool many = rows * width > ROW_PARALLEL, fused = width <= ROW_CHUNK;
+    alignas(64) float partial[RANGES][ROW_CHUNK];
+#pragma omp parallel for schedule(static) if (many)
+    for (int64_t r = 0; r < RANGES; r++) {
+        if (fused) memset(partial[r], 0, (size_t)width * sizeof(float));
+        backward_rows(&j, fused ? partial[r] : NULL, row_min(rows, r * range),
+                      row_min(rows, (r + 1) * range));
+    }
+    float *sums = dweight.data;
+    if (fused) {
+        for (int r = 0; r < RANGES; r++)
+            for (int64_t d = 0; d < width; d++)
+                sums[d] += partial[r][d];
+        return MOTET_OK;
+    }
+    int64_t slices = (width + 63) / 64;
+#pragma omp parallel for schedule(static) if (many)
+    for (int64_t s = 0; s < slices; s++)
+        backward_columns(&j, sums, s * 64, row_min(64, width - s * 64));
+    return MOTET_OK;
+}

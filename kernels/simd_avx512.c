@@ -1,0 +1,29 @@
+#if defined(__x86_64__)
+#define MOTET_SIMD 512
+#include "kernels/simd.h"
+#include "kernels/simd_table.h"
+
+#include "kernels/simd_tile.inc"
+
+#include "kernels/matmul.inc"
+
+#include "kernels/attention.inc"
+
+const motet_simd motet_simd_avx512 = {
+    .name = "avx512",
+    .matmul_dot = matmul_dot,
+    .matmul_packed = matmul_packed,
+    .attention_forward_scratch = attention_forward_scratch,
+    .attention_forward = attention_forward,
+    .attention_backward_scratch = attention_backward_scratch,
+    .attention_backward = attention_backward,
+    .attention_decode = attention_decode,
+    .exp_row = exp_row,
+};
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+#else
+typedef int motet_simd_not_here; /* a translation unit may not be empty */
+#endif

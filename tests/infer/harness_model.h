@@ -1,0 +1,12 @@
+/* harness_model: a tiny model with random weights, written as a checkpoint and opened as an engine.
+ */
+#ifndef MOTET_HARNESS_MODEL_H
+#define MOTET_HARNESS_MODEL_H
+
+#include "infer/engine.h"
+
+/* Width 64, 2 layers, 2 heads, windows of `window` events; f32 weights. Fails the running test on
+ * error. The file is removed at once: the engine keeps it mapped. */
+void motet_test_engine_open(motet_engine *engine, int window, uint64_t seed);
+
+#endif

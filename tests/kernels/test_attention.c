@@ -1,0 +1,407 @@
+/* attention, forward, backward and against a cache, beside naive loops in double, at every
+ * instruction set that this machine has. */
+#include "kernels/attention.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/simd_table.h"
+#include "tests/kernels/harness_op.h"
+
+static const motet_simd_level levels[] = {MOTET_SIMD_PORTABLE, MOTET_SIMD_AVX2, MOTET_SIMD_AVX512};
+#define MOST_SEQUENCES 8
+
+/* One problem: q, k and v in packed rows of their own pitches, and what the reference says. */
+typedef struct problem {
+    motet_attention_spec spec;
+    int32_t q_offsets[MOST_SEQUENCES + 1], k_offsets[MOST_SEQUENCES + 1];
+    int64_t queries, keys; /* rows in all */
+    motet_tensor q, k, v, out, lse, dout, dq, dk, dv;
+    double *want_out, *want_lse, *want_dq, *want_dk, *want_dv;
+} problem;
+
+static problem make_problem(motet_dtype dtype, int heads, int width, int sequences,
+                            const int *queries, const int *keys, bool causal, uint64_t seed) {
+    problem p = {
+        .spec = {.heads = heads, .width = width, .sequences = sequences, .causal = causal}};
+    for (int s = 0; s < sequences; s++) {
+        p.q_offsets[s + 1] = p.q_offsets[s] + queries[s];
+        p.k_offsets[s + 1] = p.k_offsets[s] + keys[s];
+    }
+    p.queries = p.q_offsets[sequences], p.keys = p.k_offsets[sequences];
+    const int64_t row = heads * width;
+    p.spec.q_pitch = row + 5, p.spec.k_pitch = row, p.spec.v_pitch = row + 32;
+    p.spec.out_pitch = row + 3;
+    p.q = op_matrix(dtype, p.queries, p.spec.q_pitch);
+    p.k = op_matrix(dtype, p.keys, p.spec.k_pitch);
+    p.v = op_matrix(dtype, p.keys, p.spec.v_pitch);
+    p.out = op_matrix(dtype, p.queries, p.spec.out_pitch);
+    p.dout = op_matrix(dtype, p.queries, p.spec.out_pitch);
+    p.lse = op_matrix(MOTET_F32, p.queries, heads);
+    p.dq = op_matrix(dtype, p.queries, p.spec.q_pitch);
+    p.dk = op_matrix(dtype, p.keys, p.spec.k_pitch);
+    p.dv = op_matrix(dtype, p.keys, p.spec.v_pitch);
+    op_fill_normal(p.q, seed, 1.5);
+    op_fill_normal(p.k, seed + 1, 1.5);
+    op_fill_normal(p.v, seed + 2, 1.0);
+    op_fill_normal(p.dout, seed + 3, 1.0);
+    /* The columns between rows belong to somebody else: what is there must stay. */
+    op_fill(p.out, 77.0);
+    op_fill(p.dq, 77.0);
+    op_fill(p.dk, 77.0);
+    op_fill(p.dv, 77.0);
+    return p;
+}
+
+/* The spec points into the problem itself, so it is set where the problem lies still. */
+static void aim(problem *p) {
+    p->spec.q_offsets = p->q_offsets;
+    p->spec.k_offsets = p->k_offsets;
+}
+
+static void refer(problem *p) {
+    const motet_attention_spec *s = &p->spec;
+    const int w = s->width;
+    const double scale = 1.0 / sqrt(w);
+    double *q = op_doubles(p->q), *k = op_doubles(p->k), *v = op_doubles(p->v);
+    double *dout = op_doubles(p->dout), *weight = op_zeros(p->keys + 1);
+    p->want_out = op_doubles(p->out), p->want_lse = op_zeros(p->queries * s->heads);
+    p->want_dq = op_doubles(p->dq), p->want_dk = op_doubles(p->dk), p->want_dv = op_doubles(p->dv);
+    for (int64_t h = 0; h < s->heads; h++) {
+        for (int64_t i = 0; i < p->queries; i++)
+            for (int c = 0; c < w; c++)
+                p->want_dq[i * s->q_pitch + h * w + c] = 0;
+        for (int64_t j = 0; j < p->keys; j++)
+            for (int c = 0; c < w; c++)
+                p->want_dk[j * s->k_pitch + h * w + c] = p->want_dv[j * s->v_pitch + h * w + c] = 0;
+    }
+    for (int n = 0; n < s->sequences; n++) {
+        const int64_t q0 = p->q_offsets[n], nq = p->q_offsets[n + 1] - q0;
+        const int64_t k0 = p->k_offsets[n], nk = p->k_offsets[n + 1] - k0;
+        for (int h = 0; h < s->heads; h++) {
+            for (int64_t i = 0; i < nq; i++) {
+                int64_t seen = s->causal ? i + 1 + nk - nq : nk;
+                seen = seen < 0 ? 0 : seen;
+                const double *qi = q + (q0 + i) * s->q_pitch + h * w;
+                const double *gi = dout + (q0 + i) * s->out_pitch + h * w;
+                double *out = p->want_out + (q0 + i) * s->out_pitch + h * w;
+                double *dq = p->want_dq + (q0 + i) * s->q_pitch + h * w;
+                double top = -INFINITY, sum = 0, delta = 0;
+                for (int64_t j = 0; j < seen; j++) {
+                    double dot = 0;
+                    for (int c = 0; c < w; c++)
+                        dot += qi[c] * k[(k0 + j) * s->k_pitch + h * w + c];
+                    weight[j] = dot * scale;
+                    top = weight[j] > top ? weight[j] : top;
+                }
+                for (int64_t j = 0; j < seen; j++)
+                    sum += weight[j] = exp(weight[j] - top);
+                p->want_lse[(q0 + i) * s->heads + h] = seen ? top + log(sum) : -INFINITY;
+                for (int c = 0; c < w; c++) {
+                    out[c] = 0;
+                    for (int64_t j = 0; j < seen; j++)
+                        out[c] += weight[j] / sum * v[(k0 + j) * s->v_pitch + h * w + c];
+                    delta += out[c] * gi[c];
+                }
+                for (int64_t j = 0; j < seen; j++) {
+                    const double *kj = k + (k0 + j) * s->k_pitch + h * w;
+                    const double *vj = v + (k0 + j) * s->v_pitch + h * w;
+                    const double prob = weight[j] / sum;
+                    double dp = 0;
+                    for (int c = 0; c < w; c++) {
+                        dp += gi[c] * vj[c];
+                        p->want_dv[(k0 + j) * s->v_pitch + h * w + c] += prob * gi[c];
+                    }
+                    const double ds = prob * (dp - delta) * scale;
+                    for (int c = 0; c < w; c++) {
+                        dq[c] += ds * kj[c];
+                        p->want_dk[(k0 + j) * s->k_pitch + h * w + c] += ds * qi[c];
+                    }
+                }
+            }
+        }
+    }
+}
+
+static void run(problem *p) {
+    op_ok(motet_cpu_attention_forward(p->out, p->lse, p->q, p->k, p->v, &p->spec));
+    op_ok(motet_cpu_attention_backward(p->dq, p->dk, p->dv, p->dout, p->out, p->lse, p->q, p->k,
+                                       p->v, &p->spec));
+}
+
+static void check_problem(const char *name, problem *p) {
+    char what[160];
+    const bool bf16 = p->q.dtype == MOTET_BF16;
+    aim(p);
+    refer(p);
+    run(p);
+#define CLOSE(field, limit)                                                                 \
+    snprintf(what, sizeof what, "%s %s H%d W%d S%d causal %d: " #field, name,               \
+             motet_dtype_name(p->q.dtype), p->spec.heads, p->spec.width, p->spec.sequences, \
+             p->spec.causal);                                                               \
+    op_assert_close(what, p->field, p->want_##field, limit)
+    CLOSE(out, op_limit(p->q.dtype));
+    CLOSE(lse, 1e-11);
+    /* In bf16, delta comes from the rounded out, so gradients carry a little of its error. */
+    CLOSE(dq, bf16 ? 2e-5 : 1e-10);
+    CLOSE(dk, bf16 ? 2e-5 : 1e-10);
+    CLOSE(dv, bf16 ? 2e-5 : 1e-10);
+#undef CLOSE
+}
+
+static void test_parity(void **state) {
+    static const int widths[] = {16, 32, 64, 128}, heads[] = {1, 3, 4, 16};
+    static const int lengths[][4] = {
+        {1, 17, 64, 129}, {5, 0, 33, 1}, {128, 7, 0, 40}, {65, 31, 2, 16}};
+    static const int others[][4] = {
+        {20, 90, 1, 45}, {0, 3, 33, 128}, {130, 0, 5, 64}, {66, 40, 2, 200}};
+    for (int l = 0; l < OP_COUNT(levels); l++) {
+        if (motet_simd_limit(levels[l]) != levels[l]) continue;
+        for (int w = 0; w < OP_COUNT(widths); w++) {
+            for (int i = 0; i < OP_COUNT(lengths); i++) {
+                for (int causal = 0; causal < 2; causal++) {
+                    const motet_dtype dtype = op_floats[(w + i) % 2];
+                    const int h = widths[w] == 128 ? 2 : heads[(i + w) % 4];
+                    problem self =
+                        make_problem(dtype, h, widths[w], 4, lengths[i], lengths[i], causal, 100);
+                    check_problem("self", &self);
+                    problem cross = make_problem(op_floats[(w + i + 1) % 2], h, widths[w], 4,
+                                                 lengths[i], others[i], causal, 200);
+                    check_problem("cross", &cross);
+                    assert_int_equal(op_teardown(state), 0);
+                }
+            }
+        }
+    }
+    motet_simd_limit(MOTET_SIMD_AVX512);
+}
+
+static void test_long(void **state) {
+    for (int d = 0; d < 2; d++) {
+        problem p =
+            make_problem(op_floats[d], 2, 64, 2, (int[]){512, 513}, (int[]){512, 700}, true, 7);
+        check_problem("long", &p);
+        assert_int_equal(op_teardown(state), 0);
+    }
+}
+
+/* Scores of 0 make every weight 1/n: with powers of two, means of integers come out exactly. */
+static void test_exact(void **state) {
+    (void)state;
+    problem p = make_problem(MOTET_F32, 2, 16, 1, (int[]){9}, (int[]){64}, false, 1);
+    aim(&p);
+    op_fill(p.q, 0.0);
+    op_fill_integers(p.v, 3, -64, 64);
+    refer(&p);
+    op_ok(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
+    op_assert_equal("means", p.out, p.want_out);
+}
+
+/* Far apart scores: no overflow, and the winner takes all. */
+static void test_large_scores(void **state) {
+    (void)state;
+    problem p = make_problem(MOTET_F32, 1, 64, 1, (int[]){40}, (int[]){300}, false, 5);
+    op_fill_normal(p.q, 1, 60.0);
+    op_fill_normal(p.k, 2, 60.0);
+    aim(&p);
+    refer(&p);
+    run(&p);
+    op_assert_close("out", p.out, p.want_out, 1e-6);
+    op_assert_close("lse", p.lse, p.want_lse, 1e-11);
+}
+
+static void test_nothing_seen(void **state) {
+    (void)state;
+    /* More queries than keys under a causal mask: the first 6 queries see none. */
+    problem p = make_problem(MOTET_F32, 2, 32, 2, (int[]){10, 3}, (int[]){4, 0}, true, 3);
+    check_problem("nothing", &p);
+    for (int i = 0; i < 6; i++) {
+        for (int h = 0; h < 2; h++)
+            assert_true(op_get(p.lse, i * 2 + h) == -INFINITY);
+        for (int c = 0; c < 64; c++)
+            assert_true(op_get(p.out, i * p.spec.out_pitch + c) == 0.0);
+    }
+}
+
+static void test_nan_shows(void **state) {
+    (void)state;
+    problem p = make_problem(MOTET_F32, 1, 32, 1, (int[]){20}, (int[]){20}, true, 3);
+    aim(&p);
+    op_set(p.k, 12 * p.spec.k_pitch + 3, NAN);
+    op_ok(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
+    for (int i = 0; i < 20; i++) /* every query that sees key 12, and no other */
+        assert_int_equal(isnan(op_get(p.out, i * p.spec.out_pitch)) != 0, i >= 12);
+}
+
+typedef struct scalar {
+    problem *p;
+} scalar;
+
+static double weighted_out(void *context) {
+    problem *p = ((scalar *)context)->p;
+    op_ok(motet_cpu_attention_forward(p->out, op_none(), p->q, p->k, p->v, &p->spec));
+    double sum = 0;
+    for (int64_t i = 0; i < p->queries; i++)
+        for (int c = 0; c < p->spec.heads * p->spec.width; c++)
+            sum += op_get(p->out, i * p->spec.out_pitch + c) *
+                   op_get(p->dout, i * p->spec.out_pitch + c);
+    return sum;
+}
+
+static void test_gradient(void **state) {
+    for (int causal = 0; causal < 2; causal++) {
+        problem p = make_problem(MOTET_F32, 2, 16, 2, (int[]){9, 5}, (int[]){9, 12}, causal, 11);
+        aim(&p);
+        /* The gaps of a pitch have no gradient. */
+        op_fill(p.dq, 0.0);
+        op_fill(p.dk, 0.0);
+        op_fill(p.dv, 0.0);
+        run(&p);
+        scalar context = {&p};
+        op_assert_gradient("dq", p.q, p.dq, weighted_out, &context, 2e-2, 1e-4);
+        op_assert_gradient("dk", p.k, p.dk, weighted_out, &context, 2e-2, 1e-4);
+        op_assert_gradient("dv", p.v, p.dv, weighted_out, &context, 2e-2, 1e-4);
+        assert_int_equal(op_teardown(state), 0);
+    }
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    const int queries[] = {300, 17, 0, 129}, keys[] = {300, 40, 9, 129};
+    for (int sequences = 1; sequences <= 4; sequences += 3) {
+        problem p = make_problem(MOTET_F32, 2, 32, sequences, queries, keys, true, 9);
+        aim(&p);
+        op_threads(1);
+        run(&p);
+        problem one = p;
+        one.out = op_copy(p.out), one.lse = op_copy(p.lse), one.dq = op_copy(p.dq);
+        one.dk = op_copy(p.dk), one.dv = op_copy(p.dv);
+        for (int threads = 2; threads <= 5; threads += 3) {
+            op_threads(threads);
+            run(&p);
+            op_assert_same_bits("out", p.out, one.out);
+            op_assert_same_bits("lse", p.lse, one.lse);
+            op_assert_same_bits("dq", p.dq, one.dq);
+            op_assert_same_bits("dk", p.dk, one.dk);
+            op_assert_same_bits("dv", p.dv, one.dv);
+        }
+    }
+}
+
+static motet_tensor cache_of(motet_dtype dtype, int64_t batch, int64_t most, int64_t row) {
+    motet_tensor t = op_matrix(dtype, batch * most, row);
+    return (motet_tensor){.data = t.data, .dtype = dtype, .rank = 3, .dims = {batch, most, row}};
+}
+
+/* A query against a cache equals the last row of a causal forward pass over the same keys. */
+static void test_decode(void **state) {
+    static const int widths[] = {16, 32, 64, 128};
+    static const int32_t lengths[] = {1, 0, 17, 64, 129, 300};
+    for (int l = 0; l < OP_COUNT(levels); l++) {
+        if (motet_simd_limit(levels[l]) != levels[l]) continue;
+        for (int w = 0; w < OP_COUNT(widths); w++) {
+            for (int d = 0; d < 2; d++) {
+                const int64_t batch = OP_COUNT(lengths), most = 300, heads = 3;
+                const int64_t row = heads * widths[w];
+                motet_tensor q = op_matrix(op_floats[d], batch, row), out = op_copy(q);
+                motet_tensor k = cache_of(op_floats[d], batch, most, row), v = k;
+                motet_tensor same = op_copy(q);
+                v = cache_of(op_floats[d], batch, most, row);
+                op_fill_normal(q, 1, 1.5);
+                /* Rows beyond a length stay NaN: they may not be used. */
+                for (int64_t b = 0; b < batch; b++) {
+                    op_fill_normal(motet_matrix((char *)k.data + (size_t)(b * most * row) *
+                                                                     motet_dtype_bytes(k.dtype),
+                                                k.dtype, lengths[b], row),
+                                   50 + (uint64_t)b, 1.5);
+                    op_fill_normal(motet_matrix((char *)v.data + (size_t)(b * most * row) *
+                                                                     motet_dtype_bytes(v.dtype),
+                                                v.dtype, lengths[b], row),
+                                   60 + (uint64_t)b, 1.0);
+                }
+                op_threads(1);
+                op_ok(motet_cpu_attention_decode(out, q, k, v, lengths, (int)heads));
+                op_threads(2);
+                op_ok(motet_cpu_attention_decode(same, q, k, v, lengths, (int)heads));
+                op_assert_same_bits("threads", out, same);
+                double *want = op_zeros(batch * row);
+                for (int64_t b = 0; b < batch; b++) {
+                    problem p = {.spec = {.heads = (int)heads,
+                                          .width = widths[w],
+                                          .sequences = 1,
+                                          .q_pitch = row,
+                                          .k_pitch = row,
+                                          .v_pitch = row,
+                                          .out_pitch = row,
+                                          .causal = true}};
+                    p.queries = p.q_offsets[1] = 1;
+                    p.keys = p.k_offsets[1] = lengths[b];
+                    p.q = motet_tensor_rows(q, b, 1), p.out = op_copy(p.q), p.dout = op_copy(p.q);
+                    p.dq = op_copy(p.q);
+                    p.k = motet_tensor_rows(k, b, 1), p.v = motet_tensor_rows(v, b, 1);
+                    p.k = motet_matrix(p.k.data, k.dtype, lengths[b], row);
+                    p.v = motet_matrix(p.v.data, v.dtype, lengths[b], row);
+                    p.dk = op_copy(p.k), p.dv = op_copy(p.v);
+                    aim(&p);
+                    refer(&p);
+                    memcpy(want + b * row, p.want_out, (size_t)row * sizeof *want);
+                    if (d == 0) { /* and the forward pass itself, to a few units of rounding */
+                        op_ok(
+                            motet_cpu_attention_forward(p.out, op_none(), p.q, p.k, p.v, &p.spec));
+                        for (int64_t c = 0; c < row; c++)
+                            assert_true(fabs(op_get(p.out, c) - op_get(out, b * row + c)) < 2e-6);
+                    }
+                }
+                op_assert_close("decode", out, want, op_limit(op_floats[d]));
+                assert_int_equal(op_teardown(state), 0);
+            }
+        }
+    }
+    motet_simd_limit(MOTET_SIMD_AVX512);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    problem p = make_problem(MOTET_F32, 2, 32, 2, (int[]){3, 4}, (int[]){3, 4}, false, 3);
+    aim(&p);
+#define REFUSED(words) \
+    op_fails(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &spec), MOTET_E_USAGE, words)
+    motet_attention_spec spec = p.spec;
+    spec.width = 48;
+    REFUSED("wide");
+    spec = p.spec, spec.heads = 0;
+    REFUSED("heads");
+    spec = p.spec, spec.k_pitch = 63;
+    REFUSED("pitch");
+    spec = p.spec, spec.q_offsets = (const int32_t[]){1, 3, 7};
+    REFUSED("start at 0");
+    spec = p.spec, spec.k_offsets = (const int32_t[]){0, 7, 3};
+    REFUSED("fall");
+    spec = p.spec, p.v.dtype = MOTET_BF16;
+    REFUSED("one dtype");
+    p.v.dtype = MOTET_F32, p.lse.dtype = MOTET_BF16;
+    REFUSED("lse");
+#undef REFUSED
+    op_fails(motet_cpu_attention_backward(p.dq, p.dk, p.dv, p.dout, p.out, op_none(), p.q, p.k, p.v,
+                                          &p.spec),
+             MOTET_E_USAGE, "lse");
+    motet_tensor q = op_matrix(MOTET_F32, 1, 32), out = op_copy(q);
+    motet_tensor k = cache_of(MOTET_F32, 1, 4, 32), v = cache_of(MOTET_F32, 1, 5, 32);
+    op_fails(motet_cpu_attention_decode(out, q, k, v, (const int32_t[]){3}, 1), MOTET_E_USAGE,
+             "caches");
+    op_fails(motet_cpu_attention_decode(out, q, k, k, (const int32_t[]){5}, 1), MOTET_E_USAGE,
+             "valid keys");
+    op_fails(motet_cpu_attention_decode(out, q, k, k, (const int32_t[]){3}, 3), MOTET_E_USAGE,
+             "heads");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        op_test(test_parity),       op_test(test_long),         op_test(test_exact),
+        op_test(test_large_scores), op_test(test_nothing_seen), op_test(test_nan_shows),
+        op_test(test_gradient),     op_test(test_threads),      op_test(test_decode),
+        op_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

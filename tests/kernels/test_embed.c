@@ -1,0 +1,136 @@
+#include "tests/kernels/harness_op.h"
+
+#include "kernels/embed.h"
+
+/* N bags of K ids of V; some are absent. */
+static motet_tensor ids_of(int64_t rows, int64_t bag, int64_t vocabulary) {
+    motet_tensor ids = op_matrix(MOTET_I32, rows, bag);
+    op_fill_integers(ids, 9, -(int)vocabulary / 4 - 1, (int)vocabulary - 1);
+    return ids;
+}
+
+static void parity(int64_t rows, int64_t bag, int64_t width, motet_dtype type_table,
+                   motet_dtype type_out) {
+    int64_t vocabulary = 11;
+    motet_tensor table = op_matrix(type_table, vocabulary, width);
+    motet_tensor ids = ids_of(rows, bag, vocabulary), out = op_matrix(type_out, rows, width);
+    op_fill_normal(table, 1, 1.0);
+    double *want = op_zeros(rows * width);
+    for (int64_t i = 0; i < rows * bag; i++) {
+        int64_t id = (int64_t)op_get(ids, i);
+        for (int64_t d = 0; d < width; d++)
+            if (id >= 0) want[i / bag * width + d] += op_get(table, id * width + d);
+    }
+    op_ok(motet_cpu_embed_forward(out, table, ids));
+    op_assert_close("out", out, want, op_limit(type_out));
+
+    motet_tensor dtable = op_matrix(MOTET_F32, vocabulary, width);
+    motet_tensor dout = op_matrix(type_out, rows, width);
+    op_fill_normal(dtable, 2, 1.0); /* it is added to */
+    op_fill_normal(dout, 3, 1.0);
+    double *want_table = op_doubles(dtable);
+    for (int64_t i = 0; i < rows * bag; i++) {
+        int64_t id = (int64_t)op_get(ids, i);
+        for (int64_t d = 0; d < width; d++)
+            if (id >= 0) want_table[id * width + d] += op_get(dout, i / bag * width + d);
+    }
+    op_ok(motet_cpu_embed_backward(dtable, dout, ids));
+    op_assert_close("dtable", dtable, want_table, op_limit(MOTET_F32));
+    op_teardown(NULL);
+}
+
+static void test_parity(void **state) {
+    (void)state;
+    const motet_dtype tables[] = {MOTET_F32, MOTET_BF16, MOTET_I8};
+    const int64_t bags[] = {0, 1, 3, 14};
+    for (int r = 0; r < OP_COUNT(op_rows); r++)
+        for (int k = 0; k < OP_COUNT(bags); k++)
+            for (int c = 0; c < OP_COUNT(op_widths); c++)
+                for (int types = 0; types < 6; types++)
+                    parity(op_rows[r], bags[k], op_widths[c], tables[types / 2],
+                           op_floats[types % 2]);
+}
+
+static void test_exact(void **state) {
+    (void)state;
+    motet_tensor table = op_matrix(MOTET_F32, 3, 2), ids = op_matrix(MOTET_I32, 2, 3);
+    motet_tensor out = op_matrix(MOTET_F32, 2, 2), dtable = op_matrix(MOTET_F32, 3, 2);
+    const double values[] = {1, 2, 30, 40, 500, 600}, id[] = {2, 0, 2, -1, 1, -5};
+    const double want[] = {1001, 1202, 30, 40};
+    for (int i = 0; i < 6; i++)
+        op_set(table, i, values[i]), op_set(ids, i, id[i]);
+    op_ok(motet_cpu_embed_forward(out, table, ids));
+    op_assert_equal("out", out, want);
+    const double want_table[] = {1001, 1202, 30, 40, 2002, 2404};
+    op_fill(dtable, 0);
+    op_ok(motet_cpu_embed_backward(dtable, out, ids));
+    op_assert_equal("dtable", dtable, want_table);
+}
+
+typedef struct setting {
+    motet_tensor table, ids, out, dout;
+} setting;
+
+static double loss(void *context) {
+    setting *s = context;
+    op_ok(motet_cpu_embed_forward(s->out, s->table, s->ids));
+    return op_dot(s->out, s->dout);
+}
+
+static void test_gradient(void **state) {
+    (void)state;
+    setting s = {op_matrix(MOTET_F32, 11, 33), ids_of(17, 5, 11), op_matrix(MOTET_F32, 17, 33),
+                 op_matrix(MOTET_F32, 17, 33)};
+    motet_tensor dtable = op_matrix(MOTET_F32, 11, 33);
+    op_fill_normal(s.table, 1, 1.0);
+    op_fill_normal(s.dout, 2, 1.0);
+    op_fill(dtable, 0);
+    op_ok(motet_cpu_embed_backward(dtable, s.dout, s.ids));
+    op_assert_gradient("dtable", s.table, dtable, loss, &s, 0.1, 1e-9);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    int64_t rows = 300, vocabulary = 23, widths[] = {160, 7, 1100};
+    for (int c = 0; c < 3; c++) {
+        motet_tensor dtable[3], dout = op_matrix(MOTET_BF16, rows, widths[c]);
+        motet_tensor ids = ids_of(rows, 14, vocabulary);
+        op_fill_normal(dout, 1, 1.0);
+        for (int t = 0; t < 3; t++) {
+            op_threads(t == 2 ? 7 : t + 1);
+            dtable[t] = op_matrix(MOTET_F32, vocabulary, widths[c]);
+            op_fill(dtable[t], 0.5);
+            op_ok(motet_cpu_embed_backward(dtable[t], dout, ids));
+            op_assert_same_bits("dtable", dtable[0], dtable[t]);
+        }
+    }
+}
+
+static void test_bad_input(void **state) {
+    (void)state;
+    motet_tensor table = op_matrix(MOTET_F32, 4, 8), out = op_matrix(MOTET_F32, 3, 8);
+    motet_tensor ids = op_matrix(MOTET_I32, 3, 2);
+    op_fill(ids, 3);
+    op_fails(motet_cpu_embed_forward(op_matrix(MOTET_F32, 3, 9), table, ids), MOTET_E_USAGE,
+             "f32 [3,9]");
+    op_fails(motet_cpu_embed_forward(out, table, op_matrix(MOTET_I32, 2, 2)), MOTET_E_USAGE,
+             "i32 [2,2]");
+    op_fails(motet_cpu_embed_backward(op_matrix(MOTET_BF16, 4, 8), out, ids), MOTET_E_USAGE,
+             "bf16 [4,8]");
+    motet_tensor unscaled = op_matrix(MOTET_I8, 4, 8);
+    unscaled.scale = NULL;
+    op_fails(motet_cpu_embed_forward(out, unscaled, ids), MOTET_E_USAGE, "embed_forward: ");
+    op_set(ids, 3, 4);
+    op_fails(motet_cpu_embed_forward(out, table, ids), MOTET_E_USAGE, "id 4 in row 1");
+    op_fill(table, 1);
+    op_fails(motet_cpu_embed_backward(table, out, ids), MOTET_E_USAGE, "id 4 in row 1");
+    for (int i = 0; i < 32; i++)
+        assert_true(op_get(table, i) == 1); /* untouched */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {op_test(test_parity), op_test(test_exact),
+                                       op_test(test_gradient), op_test(test_threads),
+                                       op_test(test_bad_input)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+/* sample: its distribution beside one computed in double by sorting, and every promise of its
+ * header. Chi-square tests run on fixed seeds, so they cannot flake. */
+#include "kernels/sample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/core/rng.h"
+#include "kernels/simd_table.h"
+#include "tests/kernels/harness_op.h"
+
+static const motet_sample_params plain = {
+    .temperature = 1, .guidance = 1, .repetition_penalty = 1, .top_p = 1};
+
+typedef struct symbol {
+    int id;
+    double z, probability;
+} symbol;
+
+static int by_size(const void *a, const void *b) {
+    const symbol *x = a, *y = b;
+    if (x->z != y->z) return x->z < y->z ? 1 : -1;
+    return x->id - y->id;
+}
+
+static bool bit(motet_tensor bits, int64_t v) {
+    return !bits.data || ((uint32_t)((int32_t *)bits.data)[v / 32] >> (v % 32) & 1);
+}
+
+static void renormalise(symbol *s, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += s[i].probability;
+    for (int64_t i = 0; i < n; i++)
+        s[i].probability /= sum;
+}
+
+/* probability [V] by the words of sample.h, step by step; log_prob [V] and the legal mass. */
+static void distribution(double *probability, double *log_prob, double *mass, motet_tensor logits,
+                         motet_tensor unconditional, motet_tensor legal, motet_tensor seen,
+                         const motet_sample_params *p) {
+    const int64_t symbols = logits.dims[1];
+    symbol *s = (symbol *)(void *)op_zeros(symbols * 3);
+    double all = 0, allowed = 0;
+    int64_t n = 0;
+    for (int64_t v = 0; v < symbols; v++) {
+        double z = op_get(logits, v);
+        if (unconditional.data)
+            z = op_get(unconditional, v) + (double)p->guidance * (z - op_get(unconditional, v));
+        all += exp(z);
+        log_prob[v] = z;
+        probability[v] = 0;
+        if (!bit(legal, v)) continue;
+        allowed += exp(z);
+        if (seen.data && bit(seen, v))
+            z = z > 0 ? z / (double)p->repetition_penalty : z * (double)p->repetition_penalty;
+        s[n++] = (symbol){(int)v, z / (double)p->temperature, exp(z / (double)p->temperature)};
+    }
+    for (int64_t v = 0; v < symbols; v++)
+        log_prob[v] -= log(allowed);
+    *mass = allowed / all;
+    qsort(s, (size_t)n, sizeof *s, by_size);
+    if (p->top_k > 0 && p->top_k < n) n = p->top_k;
+    renormalise(s, n);
+    int64_t kept = 0;
+    while (kept < n && s[kept].probability >= (double)p->min_p * s[0].probability)
+        kept++;
+    n = kept;
+    renormalise(s, n);
+    if (p->top_p < 1) {
+        double reached = 0;
+        for (kept = 0; kept < n && reached < (double)p->top_p; kept++)
+            reached += s[kept].probability;
+        n = kept;
+        renormalise(s, n);
+    }
+    for (int64_t i = 0; i < n; i++)
+        probability[s[i].id] = s[i].probability;
+}
+
+/* Upper 1e-4 point of chi-square (Wilson & Hilferty 1931). */
+static double chi_square_limit(double freedom) {
+    const double t = 2.0 / (9.0 * freedom);
+    return freedom * pow(1.0 - t + 3.719 * sqrt(t), 3.0);
+}
+
+static motet_tensor mask(int64_t rows, int64_t symbols, uint64_t seed, double share) {
+    motet_tensor t = op_matrix(MOTET_I32, rows, (symbols + 31) / 32);
+    motet_rng rng = motet_rng_make(seed, 3);
+    op_fill(t, 0);
+    for (int64_t v = 0; v < symbols; v++)
+        if ((double)motet_rng_uniform(&rng) < share || v == 1)
+            ((int32_t *)t.data)[v / 32] |= (int32_t)(1u << (v % 32));
+    for (int64_t b = 1; b < rows; b++)
+        memcpy((int32_t *)t.data + b * t.dims[1], t.data, (size_t)t.dims[1] * sizeof(int32_t));
+    return t;
+}
+
+#define DRAWS 20000
+#define BATCH 100
+
+static void test_chi_square(void **state) {
+    static const int sizes[] = {5, 24, 49, 130, 256};
+    for (int setting = 0; setting < 40; setting++) {
+        motet_rng rng = motet_rng_make((uint64_t)setting, 77);
+        const int64_t symbols = sizes[setting % 5];
+        motet_sample_params p = plain;
+        p.temperature = 0.5f + motet_rng_uniform(&rng) * 1.2f;
+        if (setting & 1) p.top_p = 0.3f + 0.69f * motet_rng_uniform(&rng);
+        if (setting & 2) p.top_k = 2 + (int)motet_rng_below(&rng, (uint32_t)symbols);
+        if (setting & 4) p.min_p = 0.2f * motet_rng_uniform(&rng);
+        if (setting & 8) p.repetition_penalty = 0.7f + motet_rng_uniform(&rng);
+        motet_tensor logits = op_matrix(MOTET_F32, BATCH, symbols);
+        motet_tensor other = op_none(), legal = op_none(), seen = op_none();
+        op_fill_normal(motet_tensor_rows(logits, 0, 1), (uint64_t)setting, 2.0);
+        if (setting % 3 == 1) {
+            other = op_matrix(MOTET_F32, BATCH, symbols);
+            op_fill_normal(motet_tensor_rows(other, 0, 1), (uint64_t)setting + 500, 1.0);
+            p.guidance = 0.5f + 2.0f * motet_rng_uniform(&rng);
+        }
+        for (int64_t b = 1; b < BATCH; b++) {
+            const size_t bytes = (size_t)symbols * sizeof(float);
+            memcpy((float *)logits.data + b * symbols, logits.data, bytes);
+            if (other.data) memcpy((float *)other.data + b * symbols, other.data, bytes);
+        }
+        if (setting % 4 == 3) legal = mask(BATCH, symbols, (uint64_t)setting, 0.5);
+        if (setting & 8) seen = mask(BATCH, symbols, (uint64_t)setting + 9, 0.4);
+
+        double *probability = op_zeros(symbols), *log_prob = op_zeros(symbols), mass;
+        double *count = op_zeros(symbols);
+        distribution(probability, log_prob, &mass, logits, other, legal, seen, &p);
+        motet_sample_params params[BATCH];
+        motet_sample_result results[BATCH];
+        for (int draw = 0; draw < DRAWS; draw += BATCH) {
+            for (int b = 0; b < BATCH; b++) {
+                params[b] = p;
+                params[b].seed = 12, params[b].stream = (uint64_t)setting;
+                params[b].counter = (uint64_t)(draw + b);
+            }
+            op_ok(motet_cpu_sample(results, logits, other, legal, seen, params));
+            for (int b = 0; b < BATCH; b++) {
+                const int32_t v = results[b].symbol;
+                assert_in_range(v, 0, symbols - 1);
+                count[v]++;
+                assert_true(fabs((double)results[b].log_prob - log_prob[v]) < 2e-5);
+                assert_true(fabs((double)results[b].legal_mass - mass) < 1e-5);
+            }
+        }
+        /* Symbols expected less than 5 times share a cell. */
+        double chi = 0, rare_count = 0, rare_want = 0;
+        int cells = 0;
+        for (int64_t v = 0; v < symbols; v++) {
+            const double want = probability[v] * DRAWS;
+            if (want == 0) {
+                if (count[v] != 0) fail_msg("setting %d drew %d, which is out", setting, (int)v);
+            } else if (want < 5) {
+                rare_count += count[v], rare_want += want;
+            } else {
+                chi += (count[v] - want) * (count[v] - want) / want, cells++;
+            }
+        }
+        if (rare_want >= 5)
+            chi += (rare_count - rare_want) * (rare_count - rare_want) / rare_want, cells++;
+        if (cells > 1 && chi > chi_square_limit(cells - 1))
+            fail_msg("setting %d: chi-square %g with %d cells", setting, chi, cells);
+        assert_int_equal(op_teardown(state), 0);
+    }
+}
+
+/* The uniform of the header's Philox address decides, so draws can be told in advance. */
+static void test_draw_is_inverse_cdf(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 1, 50);
+    op_fill_normal(logits, 4, 1.0);
+    double probability[50], log_prob[50], mass;
+    distribution(probability, log_prob, &mass, logits, op_none(), op_none(), op_none(), &plain);
+    for (uint64_t counter = 0; counter < 2000; counter++) {
+        motet_sample_params p = plain;
+        p.seed = 3, p.stream = 4, p.counter = counter;
+        uint32_t words[4];
+        motet_philox(3, 4, counter, words);
+        const double u = (double)motet_uniform_from_u32(words[0]);
+        double sum = 0;
+        int v = 0;
+        while (v < 49 && (sum += probability[v]) <= u)
+            v++;
+        if (fabs(sum - u) < 1e-6) continue; /* a tie up to rounding may go either way */
+        motet_sample_result result;
+        op_ok(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p));
+        assert_int_equal(result.symbol, v);
+    }
+}
+
+/* Which symbols survive, where whole vocabularies and ties make the selection hard. */
+static void test_selection(void **state) {
+    static const int sizes[] = {1, 33, 256, 1000, 65536};
+    for (int i = 0; i < OP_COUNT(sizes); i++) {
+        for (int setting = 0; setting < 12; setting++) {
+            const int64_t symbols = sizes[i];
+            motet_tensor logits = op_matrix(MOTET_F32, 1, symbols);
+            motet_sample_params p = plain;
+            /* Coarse values: many ties. */
+            op_fill_integers(logits, (uint64_t)(i * 12 + setting), -6, setting % 2 ? 3 : 40);
+            if (setting % 3 != 1) p.top_k = 1 + setting * setting * (int)(symbols / 150 + 1);
+            if (setting % 3 != 0) p.top_p = 0.07f * (float)(setting + 1);
+            if (setting % 4 == 2) p.min_p = 0.05f;
+            double *probability = op_zeros(symbols), *log_prob = op_zeros(symbols), mass;
+            distribution(probability, log_prob, &mass, logits, op_none(), op_none(), op_none(), &p);
+            /* u near 1 takes the last survivor, u near 0 the first: walk until both were seen. */
+            int64_t first = -1, last = -1, low = symbols, high = -1;
+            for (int64_t v = 0; v < symbols; v++)
+                if (probability[v] > 1e-9) last = v, first = first < 0 ? v : first;
+            for (uint64_t counter = 0; counter < 300; counter++) {
+                motet_sample_result result;
+                p.counter = counter;
+                op_ok(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p));
+                if (probability[result.symbol] == 0)
+                    fail_msg("V %lld, setting %d: %d is out", (long long)symbols, setting,
+                             result.symbol);
+                low = result.symbol < low ? result.symbol : low;
+                high = result.symbol > high ? result.symbol : high;
+            }
+            if (probability[first] > 0.05) assert_int_equal(low, first);
+            if (probability[last] > 0.05) assert_int_equal(high, last);
+            assert_int_equal(op_teardown(state), 0);
+        }
+    }
+}
+
+/* top_k on equal logits keeps exactly the lowest k symbols; top_p the lowest that reach it. */
+static void test_ties_go_to_the_lower(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 1, 64);
+    op_fill(logits, -2.5);
+    bool hit[64] = {false};
+    for (int way = 0; way < 2; way++) {
+        motet_sample_params p = plain;
+        if (way)
+            p.top_p = 10.0f / 64.0f;
+        else
+            p.top_k = 10;
+        for (p.counter = 0; p.counter < 400; p.counter++) {
+            motet_sample_result result;
+            op_ok(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p));
+            assert_in_range(result.symbol, 0, 9);
+            hit[result.symbol] = true;
+        }
+        for (int v = 0; v < 10; v++)
+            assert_true(hit[v]);
+        memset(hit, 0, sizeof hit);
+    }
+}
+
+static void test_greedy(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 1, 70), legal = op_matrix(MOTET_I32, 1, 3);
+    motet_tensor seen = op_matrix(MOTET_I32, 1, 3);
+    motet_sample_params p = plain;
+    motet_sample_result result;
+    p.temperature = 0;
+    op_fill(logits, 0.0);
+    op_set(logits, 40, 2.0);
+    op_set(logits, 65, 2.0);
+    op_set(logits, 3, 9.0);
+    op_fill(legal, -1);
+    op_ok(motet_cpu_sample(&result, logits, op_none(), legal, op_none(), &p));
+    assert_int_equal(result.symbol, 3);
+    assert_true(result.legal_mass == 1.0f);
+    ((int32_t *)legal.data)[0] &= ~8; /* 3 leaves; 40 and 65 tie */
+    op_ok(motet_cpu_sample(&result, logits, op_none(), legal, op_none(), &p));
+    assert_int_equal(result.symbol, 40);
+    const double rest = 67 + 2 * exp(2.0);
+    assert_true(fabs((double)result.legal_mass - rest / (rest + exp(9.0))) < 1e-6);
+    assert_true(fabs((double)result.log_prob - (2.0 - log(rest))) < 1e-6);
+    op_fill(seen, 0);
+    ((int32_t *)seen.data)[1] = 1 << 8; /* 40 was seen, so 65 is larger now */
+    p.repetition_penalty = 1.5f;
+    op_ok(motet_cpu_sample(&result, logits, op_none(), legal, seen, &p));
+    assert_int_equal(result.symbol, 65);
+    op_fill(logits, -2.0); /* a negative logit is multiplied */
+    op_set(logits, 40, -1.5);
+    op_ok(motet_cpu_sample(&result, logits, op_none(), legal, seen, &p));
+    assert_int_equal(result.symbol, 0);
+}
+
+static void test_guidance(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 1, 4), other = op_matrix(MOTET_F32, 1, 4);
+    const double c[] = {1, 2, 0, -1}, u[] = {0, 2.5, 0, 0};
+    for (int v = 0; v < 4; v++)
+        op_set(logits, v, c[v]), op_set(other, v, u[v]);
+    motet_sample_params p = plain;
+    motet_sample_result result;
+    p.temperature = 0;
+    op_ok(motet_cpu_sample(&result, logits, other, op_none(), op_none(), &p));
+    assert_int_equal(result.symbol, 1); /* guidance 1: the conditional logits alone */
+    p.guidance = 3;                     /* 3, 1, 0, -3 */
+    op_ok(motet_cpu_sample(&result, logits, other, op_none(), op_none(), &p));
+    assert_int_equal(result.symbol, 0);
+    assert_true(fabs((double)result.log_prob - (3 - log(exp(3) + exp(1) + 1 + exp(-3)))) < 1e-6);
+    p.guidance = 0; /* the unconditional ones alone */
+    op_ok(motet_cpu_sample(&result, logits, other, op_none(), op_none(), &p));
+    assert_int_equal(result.symbol, 1);
+}
+
+/* A logit of -infinity is a symbol that the model excludes. */
+static void test_infinite(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 1, 3);
+    motet_sample_params p = plain;
+    motet_sample_result result;
+    op_fill(logits, -INFINITY);
+    op_set(logits, 2, -900.0);
+    for (p.counter = 0; p.counter < 50; p.counter++) {
+        op_ok(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p));
+        assert_int_equal(result.symbol, 2);
+        assert_true(result.log_prob == 0.0f);
+    }
+    op_set(logits, 2, -INFINITY);
+    op_fails(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p), MOTET_E_USAGE,
+             "no legal symbol");
+    op_set(logits, 2, INFINITY);
+    op_fails(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p), MOTET_E_USAGE,
+             "not a number");
+    /* A temperature that overflows every quotient still takes the largest. */
+    op_fill(logits, 1e30);
+    op_set(logits, 1, 2e30);
+    p.temperature = 1e-30f;
+    op_ok(motet_cpu_sample(&result, logits, op_none(), op_none(), op_none(), &p));
+    assert_int_equal(result.symbol, 1);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    motet_tensor logits = op_matrix(MOTET_F32, 3, 40), legal = op_matrix(MOTET_I32, 3, 2);
+    motet_sample_params p[3] = {plain, plain, plain};
+    motet_sample_result results[3];
+    op_fill(logits, 0);
+    op_fill(legal, -1);
+    ((int32_t *)legal.data)[4] = 0;
+    ((int32_t *)legal.data)[5] = (int32_t)0xffffff00u; /* beyond symbol 39: no symbols */
+#define REFUSED(words)                                                                         \
+    op_fails(motet_cpu_sample(results, logits, op_none(), legal, op_none(), p), MOTET_E_USAGE, \
+             words)
+    REFUSED("row 2 has no legal symbol");
+    op_set(logits, 41, NAN);
+    REFUSED("row 1 has a logit that is not a number");
+    op_set(logits, 41, 0);
+    op_fill(legal, -1);
+    static const struct {
+        size_t offset;
+        float value;
+        const char *words;
+    } bad[] = {
+        {offsetof(motet_sample_params, temperature), -0.5f, "temperature = -0.5"},
+        {offsetof(motet_sample_params, temperature), NAN, "temperature"},
+        {offsetof(motet_sample_params, guidance), INFINITY, "guidance"},
+        {offsetof(motet_sample_params, repetition_penalty), 0.0f, "repetition_penalty"},
+        {offsetof(motet_sample_params, top_p), 0.0f, "top_p"},
+        {offsetof(motet_sample_params, top_p), 1.5f, "top_p"},
+        {offsetof(motet_sample_params, min_p), -0.1f, "min_p"},
+        {offsetof(motet_sample_params, min_p), 1.1f, "min_p"},
+    };
+    for (int i = 0; i < OP_COUNT(bad); i++) {
+        p[1] = plain;
+        memcpy((char *)&p[1] + bad[i].offset, &bad[i].value, sizeof bad[i].value);
+        REFUSED(bad[i].words);
+        REFUSED("row 1");
+    }
+    p[1] = plain, p[1].top_k = -1;
+    REFUSED("top_k");
+    p[1] = plain;
+    motet_tensor narrow = op_matrix(MOTET_I32, 3, 1), wide = op_matrix(MOTET_F32, 1, 65537);
+    op_fails(motet_cpu_sample(results, logits, op_none(), narrow, op_none(), p), MOTET_E_USAGE,
+             "masks");
+    op_fails(motet_cpu_sample(results, logits, narrow, op_none(), op_none(), p), MOTET_E_USAGE,
+             "unconditional");
+    op_fails(motet_cpu_sample(results, wide, op_none(), op_none(), op_none(), p), MOTET_E_USAGE,
+             "65536");
+    op_ok(motet_cpu_sample(results, logits, op_none(), legal, op_none(), p));
+}
+
+static void test_threads_and_levels(void **state) {
+    (void)state;
+    const int64_t rows = 64, symbols = 1200;
+    motet_tensor logits = op_matrix(MOTET_F32, rows, symbols);
+    motet_sample_params p[64];
+    motet_sample_result one[64], many[64];
+    op_fill_normal(logits, 5, 3.0);
+    for (int b = 0; b < rows; b++)
+        p[b] = plain, p[b].counter = (uint64_t)b, p[b].top_p = 0.9f;
+    op_threads(1);
+    op_ok(motet_cpu_sample(one, logits, op_none(), op_none(), op_none(), p));
+    op_threads(3);
+    op_ok(motet_cpu_sample(many, logits, op_none(), op_none(), op_none(), p));
+    assert_memory_equal(one, many, sizeof one);
+    for (motet_simd_level l = MOTET_SIMD_PORTABLE; l < MOTET_SIMD_AVX512; l++) {
+        motet_simd_limit(l);
+        op_ok(motet_cpu_sample(many, logits, op_none(), op_none(), op_none(), p));
+        for (int b = 0; b < rows; b++)
+            assert_int_equal(one[b].symbol, many[b].symbol);
+    }
+    motet_simd_limit(MOTET_SIMD_AVX512);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        op_test(test_chi_square),
+        op_test(test_draw_is_inverse_cdf),
+        op_test(test_selection),
+        op_test(test_ties_go_to_the_lower),
+        op_test(test_greedy),
+        op_test(test_guidance),
+        op_test(test_infinite),
+        op_test(test_refusals),
+        op_test(test_threads_and_levels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,61 @@
+#include "train/log_jsonl.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "infer/attributes.h"
+
+motet_status motet_log_jsonl_open(motet_log_jsonl *log, const char *run_path) {
+    snprintf(log->path, sizeof log->path, "%s/log.jsonl", run_path);
+    log->file = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (log->file < 0) return MOTET_FAIL(MOTET_E_IO, "%s: cannot be opened: %m", log->path);
+    return MOTET_OK;
+}
+
+void motet_log_jsonl_close(motet_log_jsonl *log) {
+    if (log->file >= 0) close(log->file);
+    log->file = -1;
+}
+
+json_t *motet_log_jsonl_object(const char *kind, int64_t step) {
+    return json_pack("{s:s, s:I}", "kind", kind, "step", (json_int_t)step);
+}
+
+void motet_log_jsonl_real(json_t *object, const char *key, double value) {
+    json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+void motet_log_jsonl_losses(json_t *object, const motet_losses *losses) {
+    motet_log_jsonl_real(object, "loss", motet_losses_per_event(losses));
+    json_t *fields = json_object(), *attributes = json_object();
+    for (int f = 0; f < MOTET_FIELDS; f++)
+        if (losses->field_count[f] > 0)
+            motet_log_jsonl_real(fields, motet_field_name(f),
+                                 losses->field[f] / (double)losses->field_count[f]);
+    for (int a = 0; a < MOTET_ATTRIBUTES; a++) {
+        double count = (double)losses->attribute_count[a];
+        if (!(count > 0)) continue;
+        json_t *one = json_object();
+        motet_log_jsonl_real(one, "loss", losses->attribute[a] / count);
+        motet_log_jsonl_real(one, "accuracy", (double)losses->attribute_right[a] / count);
+        json_object_set_new(attributes, motet_attribute_name(a), one);
+    }
+    json_object_set_new(object, "field", fields);
+    json_object_set_new(object, "attribute", attributes);
+}
+
+motet_status motet_log_jsonl_write(motet_log_jsonl *log, json_t *object) {
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(7)) : NULL;
+    json_decref(object);
+    size_t length = text ? strlen(text) : 0;
+    if (!text) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory for a line", log->path);
+    text[length] = '\n'; /* in place of the NUL */
+    ssize_t written = write(log->file, text, length + 1);
+    free(text);
+    if (written == (ssize_t)length + 1) return MOTET_OK;
+    return MOTET_FAIL(MOTET_E_IO, "%s: cannot be written: %m", log->path);
+}

@@ -1,0 +1,69 @@
+/* optimizer_step: the weights while they are trained, and one update of all of them.
+ *
+ * Master weights, gradients and moments are f32. What the model computes with is a second set: for
+ * bf16 training every matrix is a bf16 copy of its master, made after each update, while vectors
+ * (norms, biases) are the masters themselves; for f32 training all are. Matrices of the hidden
+ * layers are updated by Muon, everything else by AdamW, the text encoder not at all: it has no
+ * gradients and no moments.
+ */
+#ifndef MOTET_OPTIMIZER_STEP_H
+#define MOTET_OPTIMIZER_STEP_H
+
+#include "infer/weights.h"
+#include "kernels/backend.h"
+
+/* One parameter with all that belongs to it. */
+typedef struct motet_trained {
+    char name[96];
+    motet_update update;
+    motet_tensor master, gradient, compute;
+    motet_tensor first, second; /* Muon: momentum, none; AdamW: both moments; frozen: none */
+} motet_trained;
+
+typedef struct motet_optimizer {
+    motet_weights *master, *gradients, *compute; /* one table each */
+    motet_trained *parameters;                   /* [count] in the order of the table */
+    int count;
+    motet_dtype dtype; /* of the compute copies */
+    /* private */
+    motet_arena master_memory, gradient_memory, moment_memory, compute_memory;
+    void *scratch; /* scratch_bytes for each of the threads */
+    size_t scratch_bytes;
+    int threads;
+    double *squares; /* [count] */
+} motet_optimizer;
+
+/* Takes all memory and draws the initial weights. pretrained: the text encoder's weights (f32, the
+ * caller's, for as long as the optimizer lives), or NULL to draw these, too. Weights at rest are
+ * only in master: call motet_optimizer_refresh before computing with them. */
+motet_status motet_optimizer_make(motet_optimizer **optimizer, const motet_settings *settings,
+                                  const motet_text_weights *pretrained);
+void motet_optimizer_free(motet_optimizer *optimizer); /* NULL is fine */
+
+/* Copies masters to the compute set: those that are trained, and with text != 0 the encoder's. */
+motet_status motet_optimizer_refresh(motet_optimizer *optimizer, const motet_backend *backend,
+                                     int text);
+
+/* Sets all gradients to zero. */
+void motet_optimizer_zero(motet_optimizer *optimizer);
+
+/* Global norm of all gradients, summed in the order of the table. May be NaN or infinite. */
+motet_status motet_optimizer_norm(double *norm, motet_optimizer *optimizer,
+                                  const motet_backend *backend);
+
+/* One update with learning rates times lr_factor and gradients scaled so that their global norm is
+ * at most train.clip (0: as they are); refreshes the compute set. norm: from the function above,
+ * must be finite. step: 1 for the first. Weight decay acts on the matrices of Muon only. */
+motet_status motet_optimizer_step(motet_optimizer *optimizer, const motet_backend *backend,
+                                  const motet_settings *settings, int64_t step, float lr_factor,
+                                  double norm);
+
+typedef struct motet_optimizer_bytes {
+    size_t master, gradients, moments, compute;
+} motet_optimizer_bytes;
+motet_optimizer_bytes motet_optimizer_memory(const motet_optimizer *optimizer);
+
+/* Sets every output bias to log frequencies: counts [motet_field_total()], one more each. */
+void motet_optimizer_output_bias(motet_optimizer *optimizer, const int64_t *counts);
+
+#endif

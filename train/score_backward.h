@@ -1,0 +1,32 @@
+/* score_backward: gradients of the score decoder (infer/score_decoder.h) from those of its states.
+ */
+#ifndef MOTET_SCORE_BACKWARD_H
+#define MOTET_SCORE_BACKWARD_H
+
+#include "infer/score_decoder.h"
+
+/* Gradients of activations, shared by all layers. */
+typedef struct motet_score_grads {
+    motet_tensor dx;                  /* [N,D] f32: of the residual stream */
+    motet_tensor dout, din;           /* [N,D]: of a branch's output and of its normed input */
+    motet_tensor dattn, dqkv;         /* [N,D] [N,3D] */
+    motet_tensor dcross_q, dcross_kv; /* [N,D] [M,2D] */
+    motet_tensor dhidden, dgate_up;   /* [N,F] [N,2F] */
+    motet_tensor dmemory, dmemory_in, dtext; /* [M,D] f32, [M,D] f32, [text rows, D] f32 */
+    motet_tensor dtext_out;                  /* [text rows, D] in the compute dtype */
+    motet_tensor zeros;                      /* f32 zeros, as many as the largest buffer above */
+} motet_score_grads;
+
+void motet_score_grads_layout(motet_score_grads *grads, motet_arena *arena,
+                              const motet_settings *settings, int32_t rows, int32_t memory_rows,
+                              int32_t text_rows, motet_dtype dtype);
+
+/* dstates [N,D] f32 -> gradients of all score, memory and control weights, added to dweights (f32).
+ * acts are those of a forward pass with keep != 0 on the same input and weights. */
+motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *grads,
+                                  const motet_score_acts *acts, const motet_backend *backend,
+                                  const motet_weights *weights, const motet_settings *settings,
+                                  const motet_score_input *input, motet_tensor text_states,
+                                  motet_tensor dstates);
+
+#endif
