@@ -30,7 +30,7 @@ LDLIBS   := -lm
 CFLAGS_data   := $(shell pkg-config --cflags smf hdf5 2>/dev/null)
 LIBS_midi     := $(shell pkg-config --libs smf 2>/dev/null || echo -lsmf) -ljansson -lutf8proc
 LIBS_corpus   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
-LIBS_config   := -linih
+LIBS_config   :=
 LIBS_train    := -ldnnl
 
 # A room's library holds its .c files, programs excepted. data/ is two libraries: what motet itself

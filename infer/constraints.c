@@ -4,6 +4,8 @@
 
 #include "data/instrument.h"
 
+enum { MELODIC_CHANNELS = 15 };
+
 static void allow(int32_t *legal, int symbol) {
     ((uint32_t *)legal)[symbol >> 5] |= 1u << (symbol & 31);
 }
@@ -62,6 +64,8 @@ static int has_room(const motet_constraints *c, int position, int program) {
 
 static int program_allowed(const motet_constraints *c, int program) {
     if (!c->plan->allowed[program]) return 0;
+    if (c->melodic >= MELODIC_CHANNELS && program != MOTET_PROGRAM_DRUMS && !c->heard[program])
+        return 0;
     /* A promised instrument that was not heard in the first bar opens one of the next. */
     if (c->missing > 0 && c->bar > 0 && c->notes == 0)
         return c->plan->promised[program] && !c->heard[program];
@@ -169,6 +173,7 @@ void motet_constraints_advance(motet_constraints *c, const motet_event *event) {
         c->program = symbols[1 + MOTET_NOTE_PROGRAM];
         c->pitch = symbols[1 + MOTET_NOTE_PITCH];
         c->missing -= c->plan->promised[c->program] && !c->heard[c->program];
+        c->melodic += c->program != MOTET_PROGRAM_DRUMS && !c->heard[c->program];
         c->heard[c->program] = 1;
     }
 }

@@ -24,6 +24,7 @@ typedef struct motet_constraints {
     int32_t total_notes;
     uint8_t heard[MOTET_PROGRAMS];
     int32_t missing; /* promised programs not yet heard */
+    int32_t melodic; /* programs heard, drums not counted: a MIDI file has channels for 15 */
 } motet_constraints;
 
 /* most_notes: no bar holds more, whatever it announced. */

@@ -52,6 +52,8 @@ static void layout(motet_session *s) {
                              MOTET_F32);
     s->caches[0] = s->caches[1];
     s->caches[0].sequences = 1;
+    for (int i = 0; i < settings->model_layers; i++)
+        s->caches[0].k[i].dims[0] = s->caches[0].v[i].dims[0] = 1;
     motet_field_acts_layout(&s->field, arena, settings, GUIDED, MOTET_F32);
 #define INTS(count) motet_arena_take(arena, count, sizeof(int32_t))
     s->caches[0].row_offsets = INTS(3);

@@ -1,6 +1,7 @@
 #include "infer/plan.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "infer/prompt.h"
 #include "kernels/core/rng.h"
@@ -20,6 +21,7 @@ static motet_facts merge(const motet_facts *flags, const motet_facts *words) {
         facts.program_count = words->program_count;
         for (int i = 0; i < words->program_count; i++)
             facts.programs[i] = words->programs[i];
+        facts.programs_open = words->programs_open;
         facts.banned_count = words->banned_count;
         for (int i = 0; i < words->banned_count; i++)
             facts.banned[i] = words->banned[i];
@@ -56,7 +58,8 @@ static int bars_of_level(int level, motet_rng *rng) {
     return bars >= 8 ? (bars + 2) / 4 * 4 : bars; /* phrases are of four bars */
 }
 
-static void guess(motet_controls *controls, const motet_attribute_acts *attributes,
+/* Fills what is not asked. open: instruments may join those that are asked. */
+static void guess(motet_controls *controls, const motet_attribute_acts *attributes, int open,
                   motet_rng *rng) {
 #define LOGITS(a) ((const float *)attributes->logits[a].data)
     int *values[] = {&controls->tempo, &controls->metre, &controls->key, &controls->bars,
@@ -68,12 +71,13 @@ static void guess(motet_controls *controls, const motet_attribute_acts *attribut
         if (*values[i] < 0)
             *values[i] = which[i] == MOTET_ATTRIBUTE_BARS ? bars_of_level(drawn, rng) : drawn;
     }
-    if (controls->program_count > 0) return;
+    if (controls->program_count > 0 && !open) return;
     const float *pairs = LOGITS(MOTET_ATTRIBUTE_PROGRAMS);
     int likeliest = 0;
     for (int p = 0; p < MOTET_PROGRAMS; p++) {
         float yes = pairs[2 * p + 1] - pairs[2 * p];
-        if (yes > 0 && controls->program_count < 16)
+        if (yes > 0 && controls->program_count < 16 &&
+            !memchr(controls->programs, p, (size_t)controls->program_count))
             controls->programs[controls->program_count++] = (uint8_t)p;
         if (yes > pairs[2 * likeliest + 1] - pairs[2 * likeliest]) likeliest = p;
     }
@@ -82,6 +86,31 @@ static void guess(motet_controls *controls, const motet_attribute_acts *attribut
         controls->program_count = 1;
     }
 #undef LOGITS
+}
+
+/* A piece keeps to the instruments that were asked for or guessed: one that drops in for a single
+ * note is no music. What is banned stays out, whatever was guessed; then everything else may sound.
+ */
+static void choose_programs(motet_plan *plan, const motet_facts *facts) {
+    motet_controls *controls = &plan->controls;
+    int kept = 0;
+    for (int i = 0; i < controls->program_count; i++) {
+        int banned = 0;
+        for (int k = 0; k < facts->banned_count; k++)
+            banned |= facts->banned[k] == controls->programs[i];
+        if (!banned) controls->programs[kept++] = controls->programs[i];
+    }
+    controls->program_count = kept;
+    if (kept > 0) memset(plan->allowed, 0, sizeof plan->allowed);
+    for (int i = 0; i < kept; i++)
+        plan->allowed[controls->programs[i]] = 1;
+    for (int i = 0; i < facts->banned_count; i++)
+        plan->allowed[facts->banned[i]] = 0;
+    for (int i = 0; i < facts->program_count; i++) {
+        int program = facts->programs[i];
+        plan->promised_count += plan->allowed[program] && !plan->promised[program];
+        plan->promised[program] = plan->allowed[program];
+    }
 }
 
 void motet_plan_make(motet_plan *plan, const motet_request *request,
@@ -100,25 +129,16 @@ void motet_plan_make(motet_plan *plan, const motet_request *request,
         asked.programs[i] = facts.programs[i];
 
     *plan = (motet_plan){.controls = asked, .metre = -1, .tempo = -1};
-    if (attributes) guess(&plan->controls, attributes, &rng);
+    if (attributes) guess(&plan->controls, attributes, facts.programs_open, &rng);
     plan->key = plan->controls.key >= 0 ? plan->controls.key : 0;
     plan->bars = plan->controls.bars > 0 ? plan->controls.bars : 16;
     plan->controls.key = plan->key;
     plan->controls.bars = plan->bars;
-    for (int p = 0; p < MOTET_PROGRAMS; p++)
-        plan->allowed[p] = 1;
+    memset(plan->allowed, 1, sizeof plan->allowed);
     if (request->free) return;
 
     plan->metre = asked.metre;
     plan->tempo = asked.tempo;
     plan->tempo_bpm = facts.tempo_bpm;
-    if (facts.program_count > 0)
-        for (int p = 0; p < MOTET_PROGRAMS; p++)
-            plan->allowed[p] = 0;
-    for (int i = 0; i < facts.program_count; i++)
-        plan->allowed[facts.programs[i]] = plan->promised[facts.programs[i]] = 1;
-    for (int i = 0; i < facts.banned_count; i++)
-        plan->allowed[facts.banned[i]] = plan->promised[facts.banned[i]] = 0;
-    for (int p = 0; p < MOTET_PROGRAMS; p++)
-        plan->promised_count += plan->promised[p];
+    choose_programs(plan, &facts);
 }

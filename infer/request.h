@@ -21,7 +21,8 @@ typedef struct motet_facts {
     int density;                /* level; -1: not said */
     int program_count;          /* 0: not said */
     uint8_t programs[16];
-    int banned_count; /* programs that must not sound */
+    int programs_open; /* others may join them: "and more" */
+    int banned_count;  /* programs that must not sound */
     uint8_t banned[16];
 } motet_facts;
 
