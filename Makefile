@@ -2,7 +2,10 @@
 
 BUILD ?= release
 O     ?= build
-CC    ?= gcc
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 
 VARIANT := $(O)/$(BUILD)
 BIN     := $(O)/bin
@@ -21,7 +24,7 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 ifdef CI
 WARN     += -Werror
 endif
-CPPFLAGS += -I. -D_GNU_SOURCE
+CPPFLAGS += -I. -D_GNU_SOURCE -DMOTET_MODEL_DIR='"$(PREFIX)/share/motet"'
 CFLAGS   += -std=c11 -g $(OPT_$(BUILD)) $(WARN) -fopenmp -fno-math-errno -fno-trapping-math -fvisibility=hidden
 LDFLAGS  += $(filter -fsanitize% -fno-omit%,$(OPT_$(BUILD))) -fopenmp
 LDLIBS   := -lm
@@ -30,7 +33,6 @@ LDLIBS   := -lm
 CFLAGS_data   := $(shell pkg-config --cflags smf hdf5 2>/dev/null)
 LIBS_midi     := $(shell pkg-config --libs smf 2>/dev/null || echo -lsmf) -ljansson -lutf8proc
 LIBS_corpus   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
-LIBS_config   :=
 LIBS_train    := -ldnnl
 
 # A room's library holds its .c files, programs excepted. data/ is two libraries: what motet itself
@@ -61,9 +63,9 @@ L_train   := $(call lib,train) $(call lib,infer) $(call lib,configs) $(L_corpus)
 D_kernels :=
 D_data    := $(LIBS_midi)
 D_corpus  := $(LIBS_corpus) $(LIBS_midi)
-D_configs := $(LIBS_config)
-D_infer   := $(LIBS_config) $(LIBS_midi)
-D_train   := $(LIBS_train) $(LIBS_config) $(LIBS_corpus) $(LIBS_midi)
+D_configs :=
+D_infer   := $(LIBS_midi)
+D_train   := $(LIBS_train) $(LIBS_corpus) $(LIBS_midi)
 
 .PHONY: all help
 all: $(PROGRAMS:%=$(BIN)/%) ## build the three programs into build/bin
@@ -103,8 +105,55 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call test_rule,$(r))))
 .PRECIOUS: $(VARIANT)/%.o
 
-.PHONY: tests
+.PHONY: tests $(ROOMS:%=tests-%)
 tests: $(call test_bin,$(TESTS)) ## build every test program
-$(foreach r,$(ROOMS),$(eval .PHONY: tests-$(r))$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/test_*.c))))
+$(foreach r,$(ROOMS),$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/test_*.c))))
+
+BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.c))
+$(BIN)/bench_%: $(VARIANT)/tests/bench/bench_%.o $(L_train)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(D_train) $(LDLIBS) -o $@
+
+# Waiting threads sleep: a spinning one steals the core that its sibling needs where others work too.
+export OMP_WAIT_POLICY ?= passive
+PROMPT    ?= a cheerful jig in D major for flute and guitar
+SECONDS   ?= 60
+
+.PHONY: run test test-slow bench fuzz lint install clean
+run: ## install what is missing, build, and write PROMPT="..." as a .mid here
+	@scripts/install_deps.sh run
+	@$(MAKE) --no-print-directory $(BIN)/motet
+	@$(BIN)/motet "$(PROMPT)"
+
+test: ## install what is missing, build and run every test
+	@scripts/install_deps.sh test
+	@scripts/fetch_encoder.sh
+	@$(MAKE) --no-print-directory all tests
+	@scripts/run_tests.sh $(VARIANT) $(BIN)
+
+test-slow: ## what takes longer: a thousand generated pieces
+	@$(MAKE) --no-print-directory all
+	python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
+
+bench: ## speed beside the peers; TORCH_PYTHON=python with torch adds PyTorch
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	@scripts/bench.sh $(BIN)
+
+fuzz: ## fuzz the MIDI and safetensors readers for SECONDS=60
+	@scripts/install_deps.sh fuzz
+	@scripts/fuzz.sh $(VARIANT) $(SECONDS)
+
+lint: ## format, tidy, layers, headers, banned functions, lean binary
+	@scripts/install_deps.sh lint
+	@$(MAKE) --no-print-directory $(BIN)/motet
+	@scripts/lint.sh $(BIN)/motet
+
+install: all ## into PREFIX, below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/motet
+	install $(PROGRAMS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 infer/pretrained/*.safetensors LICENSE $(DESTDIR)$(PREFIX)/share/motet
+
+clean: ## remove what was built
+	rm -rf $(O)
 
 -include $(shell find $(VARIANT) -name '*.d' 2>/dev/null)

@@ -121,7 +121,7 @@ static motet_status read_text(char **text, const motet_corpus *c, const char *na
 static motet_status read_attributes(motet_corpus *c) {
     char *text, tables[MOTET_CORPUS_TABLES_HEX];
     MOTET_TRY(read_text(&text, c, "format_version"));
-    int version = atoi(text);
+    int version = (int)strtol(text, NULL, 10);
     free(text);
     if (version != MOTET_CORPUS_VERSION)
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "%s: its format version is %d, this motet reads %d",

@@ -198,7 +198,7 @@ motet_status motet_corpus_writer_open(motet_corpus_writer **writer, const char *
                           source_count);
     motet_corpus_writer *w = calloc(1, sizeof *w);
     if (!w) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
-    strcpy(w->path, path);
+    snprintf(w->path, sizeof w->path, "%s", path);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp%ld", path, (long)getpid());
     w->file = -1;
     w->source_count = source_count;

@@ -123,7 +123,7 @@ int motet_program_parse(const char *text, const char **nearest) {
     size_t length = strlen(wanted);
     if (nearest) *nearest = NULL;
     if (length && length <= 3 && strspn(wanted, "0123456789") == length) {
-        int number = atoi(wanted); /* three digits */
+        int number = (int)strtol(wanted, NULL, 10); /* three digits */
         if (number >= 1 && number <= 128) return number - 1;
         if (nearest) *nearest = number < 1 ? "1" : "128";
         return -1;

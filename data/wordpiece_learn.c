@@ -272,8 +272,10 @@ static motet_status spell_vocab(char **vocab, const learner *l) {
         bytes += strlen(l->pieces[i]) + 1;
     char *text = malloc(bytes), *p = text;
     if (!text) return no_memory();
-    for (int32_t i = 0; i < l->piece_count; i++)
-        p += sprintf(p, "%s\n", l->pieces[i]);
+    for (int32_t i = 0; i < l->piece_count; i++) {
+        p = stpcpy(p, l->pieces[i]);
+        *p++ = '\n';
+    }
     *p = 0;
     *vocab = text;
     return MOTET_OK;

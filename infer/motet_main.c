@@ -70,10 +70,10 @@ static void name_output(char path[128], const char *prompt) {
     while (used > 0 && stem[used - 1] == '-')
         used--;
     stem[used] = 0;
-    if (used == 0) strcpy(stem, "motet");
-    snprintf(path, 128, "%s.mid", stem);
+    const char *name = used ? stem : "motet";
+    snprintf(path, 128, "%s.mid", name);
     for (int i = 2; access(path, F_OK) == 0 && i < 10000; i++)
-        snprintf(path, 128, "%s-%d.mid", stem, i);
+        snprintf(path, 128, "%s-%d.mid", name, i);
 }
 
 static int show_progress(void *user, int bar, int bars) {

@@ -151,7 +151,7 @@ static int mode_at(const motet_word *words, int count, int at) {
 static void read_key(motet_facts *facts, const motet_word *words, int count, int at) {
     static const char *const nouns[] = {"key",   "mode",  "mood",   "chord", "scale", "feel",
                                         "third", "sixth", "detail", "work",  "piece", NULL};
-    char name[16];
+    char name[4];
     int used = tonic_at(name, words, count, at);
     if (!used) return;
     int mode = mode_at(words, count, at + used);
@@ -172,9 +172,8 @@ static void read_key(motet_facts *facts, const motet_word *words, int count, int
             !(words[at + 1].flags & AFTER_BREAK))
             return;
     }
-    if (mode == 'm') strcat(name, " minor");
     int key = motet_key_parse(name);
-    if (key != MOTET_NO_KEY) facts->key = key;
+    if (key != MOTET_NO_KEY) facts->key = mode == 'm' ? key + 12 : key;
 }
 
 static int contains(const uint8_t *programs, int count, int program) {

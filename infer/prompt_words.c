@@ -41,12 +41,12 @@ static const struct {
 
 /* Words that also mean other things: as instruments they count only inside a longer name. */
 static const char *const vague[] = {
-    "beat", "beats", "voice", "orchestra", "chorus", "halo",       "sweep",      "rain",
-    "bottle",   "bells",     "tremolo",  "crystal",    "atmosphere", "brightness",
-    "goblins",  "echoes",    "echo",     "soundtrack", "sci fi",     "applause",
-    "seashore", "bird",      "birds",    "telephone",  "helicopter", "gunshot",
-    "breath",   "waves",     "pop bass", "whistling",  "humming",    "pad",
-    "chiff",    "fretless",  "singer",   "singers",    "vocal",      "metal pad",
+    "beat",     "beats",     "voice",     "orchestra",  "chorus",  "halo",       "sweep",
+    "rain",     "bottle",    "bells",     "tremolo",    "crystal", "atmosphere", "brightness",
+    "goblins",  "echoes",    "echo",      "soundtrack", "sci fi",  "applause",   "seashore",
+    "bird",     "birds",     "telephone", "helicopter", "gunshot", "breath",     "waves",
+    "pop bass", "whistling", "humming",   "pad",        "chiff",   "fretless",   "singer",
+    "singers",  "vocal",     "metal pad",
 };
 
 /* Whether a name's words stand at a place ("e-piano" is two words); a plural s is taken, too. */

@@ -35,8 +35,12 @@ motet_status motet_cpu_attention_decode(motet_tensor out, motet_tensor q, motet_
     const motet_simd *simd = motet_simd_table();
     const int threads =
         (double)valid * (double)row < MOTET_ATTENTION_THREAD_WORK ? 1 : omp_get_max_threads();
-    const int64_t tasks = batch * heads;
-    const size_t bytes = ((size_t)longest + 16) * sizeof(float);
+    /* All heads of a row together read its caches in order; fewer only to feed every thread. */
+    int64_t share = heads;
+    while (share > 1 && batch * ((heads + share - 1) / share) < threads)
+        share = (share + 1) / 2;
+    const int64_t groups = (heads + share - 1) / share, tasks = batch * groups;
+    const size_t bytes = motet_decode_scratch(share, width, longest);
     bool starved = false;
 #pragma omp parallel num_threads(threads) reduction(|| : starved)
     {
@@ -44,14 +48,15 @@ motet_status motet_cpu_attention_decode(motet_tensor out, motet_tensor q, motet_
         starved = !scratch;
 #pragma omp for schedule(dynamic)
         for (int64_t t = 0; t < tasks; t++) {
-            const int64_t b = t / heads, column = t % heads * width;
+            const int64_t b = t / groups, first = t % groups * share, column = first * width;
+            const int64_t count = heads - first < share ? heads - first : share;
             const int64_t cache = b * most * row + column;
             if (scratch)
                 simd->attention_decode(motet_attention_at(out, b * row + column),
                                        motet_attention_at(q, b * row + column),
                                        motet_attention_at(k_cache, cache),
-                                       motet_attention_at(v_cache, cache), q.dtype, (int)width,
-                                       lengths[b], row, scratch);
+                                       motet_attention_at(v_cache, cache), q.dtype, (int)count,
+                                       (int)width, lengths[b], row, scratch);
         }
     }
     if (starved)

@@ -61,11 +61,14 @@ typedef struct motet_attention_grads {
 typedef void motet_attention_backward_task_fn(const motet_attention_head *head,
                                               const motet_attention_grads *grads, float *scratch);
 
-/* One query row of one head: out [W] from q [W] and length rows of the caches, pitch elements
- * apart. scratch holds length + 16 floats. */
+/* One query row, `heads` heads that lie side by side: out and q [heads * width], length rows of the
+ * caches, pitch elements apart. */
 typedef void motet_attention_decode_task_fn(void *out, const void *q, const void *k, const void *v,
-                                            motet_dtype dtype, int width, int64_t length,
+                                            motet_dtype dtype, int heads, int width, int64_t length,
                                             int64_t pitch, float *scratch);
+static inline size_t motet_decode_scratch(int64_t heads, int64_t width, int64_t length) {
+    return (size_t)heads * (size_t)(2 * width + (length + 15) / 16 * 16) * sizeof(float);
+}
 
 /* out[i] = exp(x[i] - shift); out may be x. */
 typedef void motet_exp_row_fn(float *out, const float *x, float shift, int64_t n);

@@ -22,8 +22,8 @@ typedef enum motet_status {
     MOTET_E_UNSUPPORTED, /* valid, but not built in or not there: device, library, format; exit 6 */
 } motet_status;
 
-/* Stores "sentence" for motet_error() and returns code, so that `return motet_fail(...)` reads well.
- * file and line are those of the motet source; they appear only in motet_error_where(). */
+/* Stores "sentence" for motet_error() and returns code, so that `return motet_fail(...)` reads
+ * well. file and line are those of the motet source; they appear only in motet_error_where(). */
 motet_status motet_fail(motet_status code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -42,10 +42,10 @@ int motet_exit_code(motet_status code);
 
 #define MOTET_FAIL(code, ...) motet_fail((code), __FILE__, __LINE__, __VA_ARGS__)
 
-#define MOTET_TRY(call)                                                                            \
-    do {                                                                                           \
-        motet_status motet_try_status = (call);                                                    \
-        if (motet_try_status != MOTET_OK) return motet_try_status;                                 \
+#define MOTET_TRY(call)                                            \
+    do {                                                           \
+        motet_status motet_try_status = (call);                    \
+        if (motet_try_status != MOTET_OK) return motet_try_status; \
     } while (0)
 
 #ifdef __cplusplus

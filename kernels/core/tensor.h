@@ -32,7 +32,8 @@ static inline size_t motet_dtype_bytes(motet_dtype dtype) {
 
 static inline int64_t motet_tensor_count(motet_tensor t) {
     int64_t count = 1;
-    for (int i = 0; i < t.rank; i++) count *= t.dims[i];
+    for (int i = 0; i < t.rank; i++)
+        count *= t.dims[i];
     return count;
 }
 
@@ -50,7 +51,8 @@ static inline motet_tensor motet_matrix(void *data, motet_dtype dtype, int64_t r
 /* The rows [first, first+rows) of a tensor of rank >= 1, as a view. */
 static inline motet_tensor motet_tensor_rows(motet_tensor t, int64_t first, int64_t rows) {
     int64_t stride = 1;
-    for (int i = 1; i < t.rank; i++) stride *= t.dims[i];
+    for (int i = 1; i < t.rank; i++)
+        stride *= t.dims[i];
     t.data = (unsigned char *)t.data + (size_t)(first * stride) * motet_dtype_bytes(t.dtype);
     if (t.scale) t.scale += first;
     t.dims[0] = rows;
