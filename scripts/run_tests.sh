@@ -13,7 +13,11 @@ export MOTET_BIN=$bin/motet MOTET_DATA_BIN=$bin/motet-data MOTET_TRAIN_BIN=$bin/
 run_one() {
     name=${1##*/}
     start=$(date +%s%N)
-    timeout 900 "${@}" >"$results/$name.out" 2>"$results/$name.err" </dev/null
+    case $1 in
+    *.py) set -- /usr/bin/python3 -B "$1" ;;
+    *.sh) set -- bash "$1" ;;
+    esac
+    timeout 900 "$@" >"$results/$name.out" 2>"$results/$name.err" </dev/null
     echo $? >"$results/$name.status"
     printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$name"
 }
