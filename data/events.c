@@ -5,12 +5,28 @@
 
 #include "data/analysis.h"
 
-void motet_score_quantise(motet_score *score) {
-    for (int32_t i = 0; i < score->note_count; i++) {
+/* Rounds durations, but never up into the next note of the same pitch, nor so far beyond the last
+ * bar that a reader would take the ringing for one more. */
+static void quantise_notes(motet_score *score) {
+    int32_t end = motet_score_ticks(score) + MOTET_TICKS_PER_QUARTER / 2;
+    int32_t next[MOTET_PROGRAMS][MOTET_PITCHES]; /* where that note starts */
+    for (int p = 0; p < MOTET_PROGRAMS; p++)
+        for (int i = 0; i < MOTET_PITCHES; i++)
+            next[p][i] = INT32_MAX;
+    for (int32_t i = score->note_count - 1; i >= 0; i--) {
         motet_note *note = &score->notes[i];
-        note->duration_ticks = motet_duration_ticks(motet_duration_index(note->duration_ticks));
+        int32_t *after = &next[note->program][note->pitch];
+        int32_t room = (*after < end ? *after : end) - note->start_ticks;
+        int index = motet_duration_index(note->duration_ticks);
+        if (note->duration_ticks <= room && motet_duration_ticks(index) > room) index--;
+        note->duration_ticks = motet_duration_ticks(index);
         note->velocity = (uint8_t)motet_velocity_value(motet_velocity_bin(note->velocity));
+        *after = note->start_ticks;
     }
+}
+
+void motet_score_quantise(motet_score *score) {
+    quantise_notes(score);
     /* One tempo where the bin changes from one bar to the next: all that BAR events can say. */
     int32_t changes = 0;
     for (int32_t i = 0, last = -1; i < score->bar_count; i++) {

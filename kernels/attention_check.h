@@ -18,7 +18,7 @@ void motet_attention_longest(int64_t *queries, int64_t *keys, const motet_attent
 
 /* Sum over sequences of heads * queries * keys * width: what decides about threads. */
 double motet_attention_work(const motet_attention_spec *spec);
-#define MOTET_ATTENTION_THREAD_WORK 2e5
+#define MOTET_ATTENTION_THREAD_WORK 5e5
 
 /* Element `i` of an f32 or bf16 tensor, as an address. */
 static inline void *motet_attention_at(motet_tensor t, int64_t i) {

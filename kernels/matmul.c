@@ -5,8 +5,8 @@
 #include "kernels/simd_table.h"
 
 /* Below so many bytes of B, or multiplications, a second thread costs more than it saves. */
-#define THREAD_BYTES (256 * 1024)
-#define THREAD_WORK (512 * 1024)
+#define THREAD_BYTES (1024 * 1024)
+#define THREAD_WORK (2 * 1024 * 1024)
 
 static bool is_float(motet_dtype dtype) {
     return dtype == MOTET_F32 || dtype == MOTET_BF16;

@@ -9,6 +9,10 @@
 
 #include "kernels/attention.inc"
 
+#include "kernels/attention_decode.inc"
+
+#include "kernels/sample.inc"
+
 const motet_simd motet_simd_avx512 = {
     .name = "avx512",
     .matmul_dot = matmul_dot,

@@ -8,6 +8,10 @@
 
 #include "kernels/attention.inc"
 
+#include "kernels/attention_decode.inc"
+
+#include "kernels/sample.inc"
+
 const motet_simd motet_simd_portable = {
     .name = "portable",
     .matmul_dot = matmul_dot,

@@ -3,13 +3,15 @@
 
     scripts/check_midi.py ORIGINAL RENDITION [ORIGINAL RENDITION ...]
     scripts/check_midi.py --render 'COMMAND {in} {out}' ORIGINAL ...
+    scripts/check_midi.py --tables ORIGINAL RENDITION ...
 
 A rendition is what motet makes of an original: read onto its grid and written again without
 rounding to event tables. Both are read by mido alone (python3-mido, no code of ours), the original
 is put on the grid of 24 ticks a quarter by the rules of data/midi_read.h, and then the lists of
 notes (start, duration, program, pitch, velocity), the tempos and the key must agree. Whole bars of
 silence in front may have gone and silence for a pickup may have come: one shift, the same for all
-notes. Prints a line for each file that differs, ends 'N agree, M differ', exits 1 if any differs.
+notes. With --tables the rendition went through a corpus, so durations and velocities are those of the
+event tables (data/events.h) and the tempo is that of each bar. Prints a line for each file that differs, ends 'N agree, M differ', exits 1 if any differs.
 """
 import argparse
 import os
@@ -150,7 +152,38 @@ def first_key(events):
 SAME_KEY = {"Db": "C#", "Gb": "F#", "Cb": "B", "Ebm": "D#m", "Abm": "G#m", "Bbm": "A#m"}
 
 
-def compare(original, rendition):
+DURATIONS = [*range(1, 25), *range(26, 49, 2), *range(52, 97, 4), *range(104, 193, 8), 240, 288, 336, 384]
+
+
+def last_bar_line(events, division):
+    """The grid tick of the last bar line that is not after the end of the file."""
+    end = on_grid(max(time for time, *_ in events), division)
+    changes = {0: 4 * GRID}
+    for time, _, _, message in events:
+        if message.type == "time_signature":
+            changes[on_grid(time, division)] = 4 * GRID * message.numerator // message.denominator
+    line, length = 0, 4 * GRID
+    while line + changes.get(line, length) <= end:
+        length = changes.get(line, length)
+        line += length
+    return line
+
+
+def in_tables(notes, end):
+    """Grid notes as events spell them: nearest duration (ties to the shorter, never up into the next note of the pitch or
+    half a beat past the end), middle of the velocity's bin."""
+    result, following = [], {}
+    for start, length, program, pitch, velocity in reversed(notes):
+        room = min(following.get((program, pitch), 1 << 30), end + GRID // 2) - start
+        rounded = min(DURATIONS, key=lambda d: (abs(d - length), d))
+        if rounded > room >= length:
+            rounded = max(d for d in DURATIONS if d <= room)
+        following[program, pitch] = start
+        result.append((start, rounded, program, pitch, 4 * (velocity // 4) + 2))
+    return result[::-1]
+
+
+def compare(original, rendition, tables=False):
     """A sentence about the first difference, or None."""
     events, division = read_events(original)
     expected = grid_notes(read_notes(events, division), division)
@@ -161,9 +194,13 @@ def compare(original, rendition):
     if not expected:
         return "no notes"
     shift = ours[0][0] - expected[0][0]
+    if tables:
+        expected = in_tables(expected, last_bar_line(ours_events, ours_division) - shift)
     for want, got in zip(expected, ours):
         if (want[0] + shift,) + want[1:] != got:
             return f"note {want} (shift {shift}) is {got} in the rendition"
+    if tables:
+        return None
     heard = tempos_heard(expected, tempo_at(events, division))
     ours_heard = tempos_heard(ours, tempo_at(ours_events, ours_division))
     for note, want, got in zip(expected, heard, ours_heard):
@@ -178,6 +215,7 @@ def compare(original, rendition):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--render", metavar="COMMAND", help="makes {out} from {in}")
+    parser.add_argument("--tables", action="store_true", help="renditions went through a corpus")
     parser.add_argument("files", nargs="+", metavar="FILE")
     options = parser.parse_args()
     if not options.render and len(options.files) % 2:
@@ -193,7 +231,7 @@ def main():
                 words = options.render.split()
                 words = [w.replace("{in}", original).replace("{out}", rendition) for w in words]
                 subprocess.run(words, check=True)
-            difference = compare(original, rendition)
+            difference = compare(original, rendition, options.tables)
             if difference:
                 differ += 1
                 print(f"{original}: {difference}")

@@ -302,7 +302,7 @@ static void test_decode(void **state) {
         if (motet_simd_limit(levels[l]) != levels[l]) continue;
         for (int w = 0; w < OP_COUNT(widths); w++) {
             for (int d = 0; d < 2; d++) {
-                const int64_t batch = OP_COUNT(lengths), most = 300, heads = 3;
+                const int64_t batch = OP_COUNT(lengths), most = 300, heads = 4;
                 const int64_t row = heads * widths[w];
                 motet_tensor q = op_matrix(op_floats[d], batch, row), out = op_copy(q);
                 motet_tensor k = cache_of(op_floats[d], batch, most, row), v = k;
@@ -361,6 +361,28 @@ static void test_decode(void **state) {
     motet_simd_limit(MOTET_SIMD_AVX512);
 }
 
+/* One row's heads are shared out to the threads, several rows are not split. */
+static void test_decode_threads(void **state) {
+    (void)state;
+    for (int64_t batch = 1; batch <= 4; batch += 3) {
+        const int32_t lengths[] = {601, 600, 0, 333};
+        motet_tensor q = op_matrix(MOTET_F32, batch, 1024), one = op_copy(q), many = op_copy(q);
+        motet_tensor k = cache_of(MOTET_F32, batch, 610, 1024);
+        motet_tensor v = cache_of(MOTET_F32, batch, 610, 1024);
+        op_fill_normal(q, 1, 1.0);
+        op_fill_normal(k, 2, 1.0);
+        op_fill_normal(v, 3, 1.0);
+        op_threads(1);
+        op_ok(motet_cpu_attention_decode(one, q, k, v, lengths, 8));
+        for (int threads = 2; threads <= 5; threads++) {
+            op_threads(threads);
+            op_fill(many, NAN);
+            op_ok(motet_cpu_attention_decode(many, q, k, v, lengths, 8));
+            op_assert_same_bits("threads", one, many);
+        }
+    }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     problem p = make_problem(MOTET_F32, 2, 32, 2, (int[]){3, 4}, (int[]){3, 4}, false, 3);
@@ -398,10 +420,10 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_parity),       op_test(test_long),         op_test(test_exact),
-        op_test(test_large_scores), op_test(test_nothing_seen), op_test(test_nan_shows),
-        op_test(test_gradient),     op_test(test_threads),      op_test(test_decode),
-        op_test(test_refusals),
+        op_test(test_parity),         op_test(test_long),         op_test(test_exact),
+        op_test(test_large_scores),   op_test(test_nothing_seen), op_test(test_nan_shows),
+        op_test(test_gradient),       op_test(test_threads),      op_test(test_decode),
+        op_test(test_decode_threads), op_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,5 +135,15 @@ class Songs(unittest.TestCase):
         self.assertGreater(made, SONGS // 2)
 
 
+class Tap(unittest.TextTestResult):
+    """One TAP line for each test, as scripts/run_tests.sh counts them."""
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        reason = next((why for one, why in self.skipped if one is test), None)
+        bad = any(one is test for one, _ in self.failures + self.errors)
+        print(f"{'not ok' if bad else 'ok'} {self.testsRun} - {test.id()}" + (f" # SKIP {reason}" if reason else ""))
+
+
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stderr, resultclass=Tap))
