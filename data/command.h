@@ -41,6 +41,7 @@ int motet_command_inspect(int argc, char **argv);
 int motet_command_stats(int argc, char **argv);
 int motet_command_vocab(int argc, char **argv);
 int motet_command_render(int argc, char **argv);
+int motet_command_pieces(int argc, char **argv);
 
 /* Prints "motet-data: SENTENCE" on standard error and returns the status's exit code. */
 int motet_command_fail(motet_status status);

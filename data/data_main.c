@@ -15,6 +15,7 @@ static const struct {
     {"inspect", "what can be heard in a MIDI file, or what a corpus holds", motet_command_inspect},
     {"stats", "how a corpus's events are distributed", motet_command_stats},
     {"vocab", "learn a WordPiece vocabulary from a corpus's captions", motet_command_vocab},
+    {"pieces", "the pieces of a corpus with their captions, as JSON lines", motet_command_pieces},
     {"render", "one piece of a corpus as a MIDI file", motet_command_render},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
