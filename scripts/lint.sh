@@ -24,7 +24,7 @@ check_tidy() {
     git ls-files 'kernels/*.c' 'data/*.c' 'configs/*.c' 'infer/*.c' 'train/*.c' |
         xargs -P "$(nproc)" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$flags"' 2>/dev/null' tidy \
             >"${TMPDIR:-/tmp}/motet-tidy.$$" || failed=1
-    grep -E '(warning|error):' "${TMPDIR:-/tmp}/motet-tidy.$$" | sort -u | head -40 >&2
+    grep -E '(warning|error):' "${TMPDIR:-/tmp}/motet-tidy.$$" | sort -u | head -60 >&2
     rm -f "${TMPDIR:-/tmp}/motet-tidy.$$"
 }
 
