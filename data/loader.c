@@ -126,7 +126,8 @@ static motet_status index_corpus(motet_loader *l, motet_corpus *corpus, double *
         status = motet_corpus_read(events, corpus, i, 0, count);
         if (status != MOTET_OK) break;
         choice *c = &l->choices[l->choice_count];
-        *total += weight * (double)((count + l->options.window - 1) / l->options.window);
+        int64_t windows = (count + l->options.window - 1) / l->options.window;
+        *total += weight * (double)windows;
         *c = (choice){.corpus = corpus, .index = i, .events = (int32_t)count, .upto = *total};
         status = index_piece(l, c, events);
         l->choice_count++;

@@ -251,8 +251,7 @@ static motet_status read_track(sanitizer *s, size_t *next, size_t at) {
     MOTET_TRY(motet_chunk_begin(&s->body, &s->track_start));
     MOTET_TRY(read_events(s, &end, start, limit, trusted));
     if (trusted && end < limit && has_word(s, end, "MTrk")) {
-        trusted = 0; /* the length spans several tracks */
-        repair(s, at + 4, "a wrong chunk length");
+        repair(s, at + 4, "a wrong chunk length"); /* it spans several tracks */
     } else if (trusted && end < limit) {
         skip(s, limit - end);
         end = limit;

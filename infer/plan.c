@@ -32,27 +32,31 @@ static motet_facts merge(const motet_facts *flags, const motet_facts *words) {
 /* Draws from the softmax of logits at a temperature below 1: the likely reading, not the rare one.
  */
 static int draw(const float *logits, int size, motet_rng *rng) {
-    const float temperature = 0.6f;
+    const double temperature = 0.6;
     float top = logits[0];
     for (int i = 1; i < size; i++)
         top = logits[i] > top ? logits[i] : top;
     double sum = 0;
     for (int i = 0; i < size; i++)
-        sum += exp((logits[i] - top) / temperature);
+        sum += exp((double)(logits[i] - top) / temperature);
     double target = motet_rng_uniform(rng) * sum;
     for (int i = 0; i < size; i++) {
-        target -= exp((logits[i] - top) / temperature);
+        target -= exp((double)(logits[i] - top) / temperature);
         if (target < 0) return i;
     }
     return size - 1;
 }
 
+/* Nobody who names no length wants to wait for a hundred bars. */
+enum { MOST_GUESSED_BARS = 32 };
+
 static int bars_of_level(int level, motet_rng *rng) {
     int lowest = 1;
     while (motet_bars_level(lowest) < level)
         lowest++;
+    if (lowest >= MOST_GUESSED_BARS) return MOST_GUESSED_BARS;
     int highest = lowest;
-    while (highest < 48 && motet_bars_level(highest + 1) == level)
+    while (highest < MOST_GUESSED_BARS && motet_bars_level(highest + 1) == level)
         highest++;
     int bars = lowest + (int)motet_rng_below(rng, (uint32_t)(highest - lowest + 1));
     return bars >= 8 ? (bars + 2) / 4 * 4 : bars; /* phrases are of four bars */

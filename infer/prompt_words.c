@@ -65,6 +65,15 @@ static int name_at(const char *name, const motet_word *words, int count, int at)
     return size;
 }
 
+/* "for voice and piano" names a player, "in the voice of" does not. */
+static int names_a_player(const motet_word *words, int at) {
+    static const char *const before[] = {"for", "and", "with", "solo"};
+    if (at == 0 || strcmp(words[at].text, "voice") != 0) return 0;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+        if (!strcmp(words[at - 1].text, before[i])) return 1;
+    return 0;
+}
+
 static int is_vague(const char *name) {
     for (size_t i = 0; i < sizeof vague / sizeof *vague; i++)
         if (!strcmp(name, vague[i])) return 1;
@@ -76,7 +85,8 @@ static int instrument_at(int *program, const motet_word *words, int count, int a
     for (int p = 0; p <= MOTET_PROGRAM_DRUMS; p++) {
         const char *name;
         for (int k = 0; (name = motet_program_word(p, k)); k++) {
-            if (name[0] != words[at].text[0] || is_vague(name)) continue;
+            if (name[0] != words[at].text[0]) continue;
+            if (is_vague(name) && !names_a_player(words, at)) continue;
             int used = name_at(name, words, count, at);
             if (used > longest) longest = used, *program = p;
         }

@@ -95,6 +95,8 @@ static const struct {
     {.prompt = "without drums or piano", BANNED(DRUMS, 0)},
     {.prompt = "no drums, piano", PLAYERS(0), BANNED(DRUMS)},
     {.prompt = "not a waltz"},
+    {.prompt = "a song for voice and piano", PLAYERS(53, 0)},
+    {.prompt = "in the voice of an angel"},
     {.prompt = "a chorale for organ", PLAYERS(19)},
     {.prompt = "a fantasia"},
     {.prompt = "rain on the roof"},
