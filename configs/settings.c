@@ -22,6 +22,10 @@ static motet_status check_heads(const char *prefix, int width, int heads) {
     return MOTET_OK;
 }
 
+int motet_settings_attributes_only(const motet_settings *settings) {
+    return !strcmp(settings->train_part, "attributes");
+}
+
 motet_status motet_settings_check(const motet_settings *s) {
     MOTET_TRY(check_heads("model.", s->model_width, s->model_heads));
     MOTET_TRY(check_heads("model.text_", s->model_text_width, s->model_text_heads));
@@ -35,6 +39,9 @@ motet_status motet_settings_check(const motet_settings *s) {
     if (strcmp(s->train_dtype, "bf16") && strcmp(s->train_dtype, "f32"))
         return MOTET_FAIL(MOTET_E_USAGE, "train.dtype = %.60s is neither bf16 nor f32",
                           s->train_dtype);
+    if (strcmp(s->train_part, "all") && !motet_settings_attributes_only(s))
+        return MOTET_FAIL(MOTET_E_USAGE, "train.part = %.60s is neither all nor attributes",
+                          s->train_part);
     if (!s->train_text_frozen)
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "train.text_frozen = 0: the text encoder has no "
                                                "backward pass yet, leave it at 1");

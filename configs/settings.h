@@ -35,6 +35,7 @@
     X(train, rows, INT, 4096, 16, 1048576, "events in one micro-batch")                                \
     X(train, accumulate, INT, 1, 1, 4096, "micro-batches in one step")                                 \
     X(train, dtype, STR, "bf16", 0, 0, "activations and products: bf16 or f32")                        \
+    X(train, part, STR, "all", 0, 0, "what learns: all, or attributes (the heads on the text alone)")      \
     X(train, seed, I64, 1, 0, INT64_MAX, "seed of initialisation, data order and dropouts")            \
     X(train, muon_lr, F32, 0.004, 0, 1, "learning rate of matrices (Muon)")                            \
     X(train, muon_momentum, F32, 0.95, 0, 0.9999, "momentum of Muon")                                  \
@@ -89,6 +90,9 @@ motet_status motet_settings_override(motet_settings *settings, const char *assig
 /* What no range says: heads divide widths, head widths are those of the kernels, dtype is a known
  * one. */
 motet_status motet_settings_check(const motet_settings *settings);
+
+/* Whether train.part says that only the attribute heads learn. */
+int motet_settings_attributes_only(const motet_settings *settings);
 
 /* All settings as INI text (model_only: just [model]), malloc'd. Reading it back gives the same
  * values bit for bit. NULL when memory is out. */

@@ -29,19 +29,30 @@ static motet_facts merge(const motet_facts *flags, const motet_facts *words) {
     return facts;
 }
 
-/* Draws from the softmax of logits at a temperature below 1: the likely reading, not the rare one.
- */
-static int draw(const float *logits, int size, motet_rng *rng) {
-    const double temperature = 0.6;
+/* The softmax of logits at a temperature, into p [size]. */
+static void soften(double *p, const float *logits, int size, double temperature) {
     float top = logits[0];
     for (int i = 1; i < size; i++)
         top = logits[i] > top ? logits[i] : top;
     double sum = 0;
     for (int i = 0; i < size; i++)
-        sum += exp((double)(logits[i] - top) / temperature);
-    double target = motet_rng_uniform(rng) * sum;
+        sum += p[i] = exp((double)(logits[i] - top) / temperature);
+    for (int i = 0; i < size; i++)
+        p[i] /= sum;
+}
+
+/* A draw at a temperature below 1: the likely reading, not the rare one. *sure: the largest
+ * probability at temperature 1. */
+static int draw(double *sure, const float *logits, int size, motet_rng *rng) {
+    double p[MOTET_PROGRAMS];
+    soften(p, logits, size, 1);
+    *sure = 0;
+    for (int i = 0; i < size; i++)
+        if (p[i] > *sure) *sure = p[i];
+    soften(p, logits, size, 0.6);
+    double target = motet_rng_uniform(rng);
     for (int i = 0; i < size; i++) {
-        target -= exp((double)(logits[i] - top) / temperature);
+        target -= p[i];
         if (target < 0) return i;
     }
     return size - 1;
@@ -62,7 +73,11 @@ static int bars_of_level(int level, motet_rng *rng) {
     return bars >= 8 ? (bars + 2) / 4 * 4 : bars; /* phrases are of four bars */
 }
 
-/* Fills what is not asked. open: instruments may join those that are asked. */
+/* Fills what is not asked: key and length in any case, since the decoder cannot choose them;
+ * instruments, since a piece keeps to them; tempo, metre and density only where the heads are sure,
+ * because the decoder hears the text too, and an unsure guess would drown it. open: instruments may
+ * join those asked.
+ */
 static void guess(motet_controls *controls, const motet_attribute_acts *attributes, int open,
                   motet_rng *rng) {
 #define LOGITS(a) ((const float *)attributes->logits[a].data)
@@ -71,9 +86,11 @@ static void guess(motet_controls *controls, const motet_attribute_acts *attribut
     static const int which[] = {MOTET_ATTRIBUTE_TEMPO, MOTET_ATTRIBUTE_METRE, MOTET_ATTRIBUTE_KEY,
                                 MOTET_ATTRIBUTE_BARS, MOTET_ATTRIBUTE_DENSITY};
     for (int i = 0; i < 5; i++) {
-        int drawn = draw(LOGITS(which[i]), motet_attribute_size(which[i]), rng);
-        if (*values[i] < 0)
-            *values[i] = which[i] == MOTET_ATTRIBUTE_BARS ? bars_of_level(drawn, rng) : drawn;
+        double sure;
+        int drawn = draw(&sure, LOGITS(which[i]), motet_attribute_size(which[i]), rng);
+        int needed = which[i] == MOTET_ATTRIBUTE_BARS || which[i] == MOTET_ATTRIBUTE_KEY;
+        if (*values[i] >= 0 || (sure < 0.5 && !needed)) continue;
+        *values[i] = which[i] == MOTET_ATTRIBUTE_BARS ? bars_of_level(drawn, rng) : drawn;
     }
     if (controls->program_count > 0 && !open) return;
     const float *pairs = LOGITS(MOTET_ATTRIBUTE_PROGRAMS);

@@ -57,7 +57,8 @@ def music_figures(path):
         bars[int(start / bar + 1e-6)].append((round((start % bar) * 24), program, pitch))
     total = max(bars) + 1 if bars else 1
     counts = [len(bars.get(i, ())) for i in range(total)]
-    same = sum(1 for i in range(1, total) if bars.get(i) and bars.get(i) == bars.get(i - 1))
+    heard = [frozenset(bars[i]) for i in sorted(bars)]
+    same = sum(1 for i, bar_notes in enumerate(heard) if bar_notes in heard[:i])
     weights, melodic = [0.0] * 12, [n for n in notes if n[2] != 128]
     for start, end, _, pitch in melodic:
         weights[pitch % 12] += end - start
@@ -65,7 +66,7 @@ def music_figures(path):
     inside = max(sum(w for i, w in enumerate(weights) if (i - shift) % 12 in scale) for shift in range(12))
     return {"notes a bar": statistics.mean(counts), "most notes in a bar": max(counts),
             "bars over 120 notes": sum(c > 120 for c in counts), "silent bars": counts.count(0) / total,
-            "bars equal to the one before": same / total,
+            "bars that were heard before": same / total,
             "time outside the best scale": 1 - inside / sum(weights) if sum(weights) else 0,
             "distinct pitches": len({n[3] for n in melodic}),
             "mean note length, quarters": statistics.mean(e - s for s, e, _, _ in notes) if notes else 0,
@@ -144,6 +145,7 @@ def main():
                 names[instrument["program"]] = instrument["name"].lower()
         captions = [rng.choice(p["captions"]) for p in pieces]
         plain = [facts_prompt(p, names, rng) for p in pieces]
+    named = [dict(p, programs=p["programs"][:4]) for p in pieces]  # as many as the plain prompts name
         runs = {}
         for name, prompts, extra in (("captions, free", captions, ["--free", "--bars", "16"]),
                                      ("plain prompts, free", plain, ["--free", "--bars", "16"]),
@@ -151,8 +153,9 @@ def main():
             jobs = [pool.submit(generate, i, prompt, extra, options, folder) for i, prompt in enumerate(prompts)]
             runs[name] = [job.result() for job in jobs]
 
-    table = {name: mean([hits(p, m) for p, m in zip(pieces, made)]) for name, made in runs.items()}
-    others = pieces[1:] + pieces[:1]
+    table = {name: mean([hits(p, m) for p, m in zip(pieces if name.startswith("captions") else named, made)])
+             for name, made in runs.items()}
+    others = named[1:] + named[:1]
     table["chance"] = mean([hits(p, m) for p, m in zip(others, runs["plain prompts, free"])])
     columns = list(runs) + ["chance"]
     print(f"Asked and got, {options.count} pieces each\n")

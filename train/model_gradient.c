@@ -127,6 +127,10 @@ motet_status motet_gradient_run(motet_losses *losses, motet_weights *grads,
                                        &gradient->attributes, &gradient->attribute_grads, backend,
                                        weights, settings, input, text_states, gradient->losses,
                                        loss_scale * settings->train_attribute_weight));
+    if (grads && motet_settings_attributes_only(settings)) {
+        losses->events += input->events;
+        return MOTET_OK;
+    }
     MOTET_TRY(motet_score_memory(&gradient->score, backend, weights, &input->score, text_states));
     MOTET_TRY(
         motet_score_forward(&gradient->score, NULL, backend, weights, settings, &input->score));

@@ -211,11 +211,13 @@ typedef struct update_work {
     motet_muon_params muon;
     motet_adamw_params adamw;
     motet_dtype muon_dtype;
+    int attributes_only;
 } update_work;
 
 static motet_status update_one(void *user, motet_trained *p, void *scratch) {
     const update_work *work = user;
     if (p->update == MOTET_UPDATE_TEXT) return MOTET_OK;
+    if (work->attributes_only && strncmp(p->name, "attributes.", 11) != 0) return MOTET_OK;
     if (p->update == MOTET_UPDATE_MUON)
         MOTET_TRY(work->backend->muon(p->master, p->first, p->gradient, &work->muon, scratch,
                                       work->backend->matmul, work->muon_dtype));
@@ -230,7 +232,9 @@ motet_status motet_optimizer_step(motet_optimizer *o, const motet_backend *backe
                                   double norm) {
     double clip = (double)settings->train_clip;
     float scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1.0f;
-    update_work work = {.backend = backend, .muon_dtype = o->dtype};
+    update_work work = {.backend = backend,
+                        .muon_dtype = o->dtype,
+                        .attributes_only = motet_settings_attributes_only(settings)};
     work.muon = (motet_muon_params){.lr = settings->train_muon_lr * lr_factor,
                                     .momentum = settings->train_muon_momentum,
                                     .weight_decay = settings->train_weight_decay,
