@@ -145,7 +145,7 @@ def main():
                 names[instrument["program"]] = instrument["name"].lower()
         captions = [rng.choice(p["captions"]) for p in pieces]
         plain = [facts_prompt(p, names, rng) for p in pieces]
-    named = [dict(p, programs=p["programs"][:4]) for p in pieces]  # as many as the plain prompts name
+        named = [dict(p, programs=p["programs"][:4]) for p in pieces]  # as many as the plain prompts name
         runs = {}
         for name, prompts, extra in (("captions, free", captions, ["--free", "--bars", "16"]),
                                      ("plain prompts, free", plain, ["--free", "--bars", "16"]),
