@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,9 @@ static uint64_t random_seed(void) {
 int main(int argc, char **argv) {
     static motet_options options;
     setlocale(LC_CTYPE, "");
+    signal(SIGPIPE,
+           SIG_IGN); /* a closed pipe and a file-size limit are failed writes, with a sentence */
+    signal(SIGXFSZ, SIG_IGN);
     motet_status status = motet_options_read(&options, argc, argv);
     if (status != MOTET_OK) return say(status);
     if (options.help) {
