@@ -130,9 +130,10 @@ static motet_status print_json(const char *path, const motet_corpus *corpus, con
         }
         json_object_set_new(object, TABLES[table], values);
     }
-    int bad = !object || json_dumpf(object, stdout, JSON_INDENT(2));
+    if (!object) return MOTET_FAIL(MOTET_E_DATA, "%s: its name or a source is not UTF-8", path);
+    int unwritten = json_dumpf(object, stdout, JSON_INDENT(2));
     json_decref(object);
-    if (bad) return MOTET_FAIL(MOTET_E_DATA, "%s: its name or a source is not UTF-8", path);
+    if (unwritten) return MOTET_FAIL(MOTET_E_IO, "cannot write to standard output");
     putchar('\n');
     return MOTET_OK;
 }
