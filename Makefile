@@ -30,7 +30,7 @@ LDFLAGS  += $(filter -fsanitize% -fno-omit%,$(OPT_$(BUILD))) -fopenmp
 LDLIBS   := -lm
 
 # Which room needs which library; the arrows of the rooms are those of the link line.
-CFLAGS_data   := $(shell pkg-config --cflags smf hdf5 2>/dev/null)
+CFLAGS_data   := $(shell pkg-config --cflags smf 2>/dev/null) $(shell pkg-config --cflags hdf5 2>/dev/null)
 LIBS_midi     := $(shell pkg-config --libs smf 2>/dev/null || echo -lsmf) -ljansson -lutf8proc
 LIBS_corpus   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
 LIBS_train    := -ldnnl
