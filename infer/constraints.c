@@ -15,16 +15,16 @@ static void allow_range(int32_t *legal, int first, int last) {
         allow(legal, v);
 }
 
-void motet_constraints_start(motet_constraints *constraints, const motet_plan *plan,
-                             int32_t most_notes) {
-    *constraints = (motet_constraints){.plan = plan,
-                                       .shift = motet_key_shift(plan->key),
-                                       .most_notes = most_notes,
-                                       .bar = -1,
-                                       .position = -1,
-                                       .program = -1,
-                                       .pitch = -1,
-                                       .missing = plan->promised_count};
+/* Bars that a promised instrument may rest: in a duet both play all the time, in an orchestra most
+ * wait. */
+static int32_t patience(const motet_plan *plan) {
+    return plan->promised_count <= 4 ? 1 : plan->promised_count;
+}
+
+static int is_overdue(const motet_constraints *c, int program) {
+    if (!c->plan->promised[program]) return 0;
+    if (c->bar + 1 >= c->plan->bars && !c->heard[program]) return 1; /* now or never */
+    return c->bar - c->last_bar[program] > patience(c->plan);
 }
 
 /* A bar may hold somewhat more notes than it announced, but never runs away. */
@@ -66,9 +66,13 @@ static int program_allowed(const motet_constraints *c, int program) {
     if (!c->plan->allowed[program]) return 0;
     if (c->melodic >= MELODIC_CHANNELS && program != MOTET_PROGRAM_DRUMS && !c->heard[program])
         return 0;
-    /* A promised instrument that was not heard in the first bar opens one of the next. */
-    if (c->missing > 0 && c->bar > 0 && c->notes == 0)
-        return c->plan->promised[program] && !c->heard[program];
+    /* Who has rested too long opens the bar, or comes in before it ends; the lowest first, so that
+     * there is room for the others after it. */
+    if (c->overdue > 0 && (c->notes == 0 || c->notes >= fewest_notes(c))) {
+        for (int p = 0; p < program; p++)
+            if (is_overdue(c, p)) return 0;
+        return is_overdue(c, program);
+    }
     return 1;
 }
 
@@ -83,13 +87,27 @@ static void mask_type(int32_t *legal, const motet_constraints *c, int grammar) {
     int last_bar = c->bar + 1 >= c->plan->bars;
     int full =
         c->notes >= most_notes(c) || (c->position + 1 >= c->bar_ticks && !room_at_position(c));
-    int thin = c->notes < fewest_notes(c);
+    int thin = c->notes < fewest_notes(c) || c->overdue > 0;
     if (c->bar < 0) {
         allow(legal, MOTET_EVENT_BAR);
         return;
     }
     if (!full) allow(legal, MOTET_EVENT_NOTE);
     if (!grammar || !thin || full) allow(legal, last_bar ? MOTET_EVENT_END : MOTET_EVENT_BAR);
+}
+
+void motet_constraints_start(motet_constraints *constraints, const motet_plan *plan,
+                             int32_t most_notes) {
+    *constraints = (motet_constraints){.plan = plan,
+                                       .shift = motet_key_shift(plan->key),
+                                       .most_notes = most_notes,
+                                       .bar = -1,
+                                       .position = -1,
+                                       .program = -1,
+                                       .pitch = -1};
+    for (int p = 0; p < MOTET_PROGRAMS; p++)
+        constraints->last_bar[p] =
+            plan->promised_count <= 4 ? -patience(plan) - 1 : -patience(plan);
 }
 
 static void mask_bar_field(int32_t *legal, const motet_constraints *c, int field, int grammar) {
@@ -164,6 +182,9 @@ void motet_constraints_advance(motet_constraints *c, const motet_event *event) {
         c->level = event->field[MOTET_BAR_DENSITY];
         c->notes = 0;
         c->position = c->program = c->pitch = -1;
+        c->overdue = 0;
+        for (int p = 0; p < MOTET_PROGRAMS; p++)
+            c->overdue += is_overdue(c, p);
     } else if (event->type == MOTET_EVENT_NOTE) {
         int32_t symbols[7];
         motet_event_symbols(symbols, event, c->shift);
@@ -172,8 +193,9 @@ void motet_constraints_advance(motet_constraints *c, const motet_event *event) {
         c->position = symbols[1 + MOTET_NOTE_POSITION];
         c->program = symbols[1 + MOTET_NOTE_PROGRAM];
         c->pitch = symbols[1 + MOTET_NOTE_PITCH];
-        c->missing -= c->plan->promised[c->program] && !c->heard[c->program];
         c->melodic += c->program != MOTET_PROGRAM_DRUMS && !c->heard[c->program];
+        c->overdue -= is_overdue(c, c->program);
         c->heard[c->program] = 1;
+        c->last_bar[c->program] = c->bar;
     }
 }

@@ -23,7 +23,8 @@ typedef struct motet_constraints {
     int32_t silent_bars; /* empty bars just before the current one */
     int32_t total_notes;
     uint8_t heard[MOTET_PROGRAMS];
-    int32_t missing; /* promised programs not yet heard */
+    int32_t last_bar[MOTET_PROGRAMS]; /* in which a program sounded */
+    int32_t overdue; /* promised programs that have been silent for too long at this bar's start */
     int32_t melodic; /* programs heard, drums not counted: a MIDI file has channels for 15 */
 } motet_constraints;
 
