@@ -68,7 +68,8 @@ static int program_allowed(const motet_constraints *c, int program) {
         return 0;
     /* Who has rested too long opens the bar, or comes in before it ends; the lowest first, so that
      * there is room for the others after it. */
-    if (c->overdue > 0 && (c->notes == 0 || c->notes >= fewest_notes(c))) {
+    int last_bar = c->bar + 1 >= c->plan->bars;
+    if (c->overdue > 0 && (c->notes == 0 || c->notes >= fewest_notes(c) || last_bar)) {
         for (int p = 0; p < program; p++)
             if (is_overdue(c, p)) return 0;
         return is_overdue(c, program);
@@ -85,8 +86,8 @@ static int room_at_position(const motet_constraints *c) {
 
 static void mask_type(int32_t *legal, const motet_constraints *c, int grammar) {
     int last_bar = c->bar + 1 >= c->plan->bars;
-    int full =
-        c->notes >= most_notes(c) || (c->position + 1 >= c->bar_ticks && !room_at_position(c));
+    int full = (c->notes >= most_notes(c) && c->overdue == 0) ||
+               (c->position + 1 >= c->bar_ticks && !room_at_position(c));
     int thin = c->notes < fewest_notes(c) || c->overdue > 0;
     if (c->bar < 0) {
         allow(legal, MOTET_EVENT_BAR);

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MOTET_PROMPT_WORDS 512 /* words of a prompt that are read */
+#define MOTET_PROMPT_WORDS 2048 /* as many as a prompt of 4,096 bytes can have */
 
 typedef struct motet_word {
     char text[32]; /* lower case, cut if longer */

@@ -1,117 +1,145 @@
 #!/usr/bin/env python3
 """Does a model do what it is asked, and does it sound like its corpus? Prints the tables of the model card.
 
-  evaluate_model.py --corpus CORPUS.h5 [--model FILE] [--count 200] [--jobs J] [--json OUT.json] [-- MOTET FLAGS]
+  evaluate_model.py --corpus CORPUS.h5 [--model FILE] [--count 200] [--jobs J] [--split valid] [--json OUT.json]
+                    [-- FLAGS OF MOTET]
 
-For `count` captions of held-out pieces, and as many plain prompts made from the pieces' facts, one piece is generated
-free (--free: the model alone) and one as users have it (what the prompt states is held). What they are is measured by
-motet-data inspect, from the MIDI file alone. Chance is the same measure with prompts and pieces shuffled.
+For `count` captions of held-out pieces, and as many plain prompts made from the pieces' facts, pieces are generated
+free (--free: the model alone, only the number of bars is given) and as users have them (what the prompt states is
+held). What they are is measured by motet-data inspect and python3-mido, from the MIDI files alone. Chance is the same
+measure with prompts and pieces shuffled. A caption counts for a property only where it states it.
 """
 import argparse
-import collections
 import concurrent.futures
 import json
 import math
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 
-import mido
+import music_figures
+
+FREE_BARS = 16
+STATES = {  # what a caption says in so many words
+    "tempo": re.compile(r"\d\s*(bpm|beats per minute)|\bat (roughly |about |around )?\d", re.I),
+    "metre": re.compile(r"\b\d+/\d+\b|\b(two|three|four|five|six|seven|nine|twelve)-(two|four|eight)\b", re.I),
+    "key": re.compile(r"\b[A-G](#|b|-flat|-sharp| flat| sharp)? ?(major|minor|maj|min)\b|\bkey of [A-G]", re.I),
+}
+SLOW = re.compile(r"\b(slow|slowly|largo|lento|adagio|grave)\b", re.I)
+FAST = re.compile(r"\b(fast|quick|allegro|presto|vivace|brisk|rapid)\b", re.I)
+
+
+def tempo_bin(bpm):
+    return round(12 * math.log2(bpm / 16))
 
 
 def facts_prompt(piece, names, rng):
-    """A plain prompt that states the piece's facts."""
+    """A plain prompt that states the piece's facts, four instruments at most."""
     mood = rng.choice(["lively", "calm", "simple", "beautiful", "folk", "classical"])
     players = " and ".join(names[p] for p in piece["programs"][:4])
     return (f"a {mood} piece in {piece['key']} for {players}, {piece['metre']}, "
-            f"{round(piece['tempo_bpm'])} bpm, 16 bars")
+            f"{round(piece['tempo_bpm'])} bpm, {FREE_BARS} bars")
 
 
-def notes_of(path):
-    """Sorted (start, end, program, pitch) in quarters, and the bar length in quarters."""
-    song, notes, bar = mido.MidiFile(path), [], 4.0
-    for track in song.tracks:
-        time, program, sounding = 0, 0, {}
-        for message in track:
-            time += message.time
-            if message.type == "time_signature" and time == 0:
-                bar = 4.0 * message.numerator / message.denominator
-            if message.type == "program_change":
-                program = message.program
-            if message.type == "note_on" and message.velocity:
-                sounding[message.note] = (time, 128 if message.channel == 9 else program)
-            elif message.type in ("note_on", "note_off") and message.note in sounding:
-                start, player = sounding.pop(message.note)
-                notes.append((start / song.ticks_per_beat, time / song.ticks_per_beat, player, message.note))
-    return sorted(notes), bar
+def stated(prompt):
+    return {name for name, pattern in STATES.items() if pattern.search(prompt)}
 
 
-def music_figures(path):
-    """What a piece is like, from its notes alone."""
-    notes, bar = notes_of(path)
-    bars = collections.defaultdict(list)
-    for start, end, program, pitch in notes:
-        bars[int(start / bar + 1e-6)].append((round((start % bar) * 24), program, pitch))
-    total = max(bars) + 1 if bars else 1
-    counts = [len(bars.get(i, ())) for i in range(total)]
-    heard = [frozenset(bars[i]) for i in sorted(bars)]
-    same = sum(1 for i, bar_notes in enumerate(heard) if bar_notes in heard[:i])
-    weights, melodic = [0.0] * 12, [n for n in notes if n[2] != 128]
-    for start, end, _, pitch in melodic:
-        weights[pitch % 12] += end - start
-    scale = {0, 2, 4, 5, 7, 9, 11}
-    inside = max(sum(w for i, w in enumerate(weights) if (i - shift) % 12 in scale) for shift in range(12))
-    return {"notes a bar": statistics.mean(counts), "most notes in a bar": max(counts),
-            "bars over 120 notes": sum(c > 120 for c in counts), "silent bars": counts.count(0) / total,
-            "bars that were heard before": same / total,
-            "time outside the best scale": 1 - inside / sum(weights) if sum(weights) else 0,
-            "distinct pitches": len({n[3] for n in melodic}),
-            "mean note length, quarters": statistics.mean(e - s for s, e, _, _ in notes) if notes else 0,
-            "notes on a beat": sum(abs(s - round(s)) < 0.02 for s, *_ in notes) / max(1, len(notes))}
-
-
-def generate(number, prompt, extra, options, folder):
-    """The piece as motet tells it and as motet-data hears it."""
-    path = os.path.join(folder, f"{number}.mid")
-    command = [options.motet, prompt, "--seed", str(1000 + number), "--json", "-o", path] + extra + options.flags
-    if options.model:
-        command += ["--model", options.model]
+def run(command):
     told = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
     if told.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {told.stderr}")
-    heard = subprocess.run([options.motet_data, "inspect", "--json", path], capture_output=True, text=True, check=True)
-    return {"told": json.loads(told.stdout), "heard": json.loads(heard.stdout), "music": music_figures(path)}
+        raise RuntimeError(f"{' '.join(command)}: {told.stderr.strip()}")
+    return told.stdout
 
 
-def signature(key):
-    """The number of semitones of a key's relative major: keys of one signature share it."""
-    names = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-    if not key or key == "no key":
-        return None
-    tonic = names[key[0]] + {"#": 1, "b": -1}.get(key[1], 0)
-    return (tonic + (3 if "minor" in key else 0)) % 12
+def generate(name, number, prompt, extra, options, folder):
+    """The piece as motet tells it, as motet-data hears it, and its figures."""
+    path = os.path.join(folder, f"{name}-{number}.mid".replace(" ", "-").replace(",", ""))
+    command = [options.motet, prompt, "--seed", str(1000 + number), "--json", "-o", path] + extra + options.flags
+    told = json.loads(run(command + (["--model", options.model] if options.model else [])))
+    heard = json.loads(run([options.motet_data, "inspect", "--json", path]))
+    return {"told": told, "heard": heard, "prompt": prompt, "music": music_figures.figures(path, heard["key"])}
 
 
-def hits(piece, made):
-    """Which of the asked properties a piece has, each 0..1."""
-    told = made["told"]
-    bins = abs(12 * math.log2(told["tempo_bpm"] / piece["tempo_bpm"]))
-    asked, got = set(piece["programs"]), {i["program"] for i in told["instruments"]}
+def hits(piece, made, says, programs):
+    """Which of the asked properties a piece has, each 0..1; `says` is what the prompt states."""
+    heard = made["heard"]
+    bins = abs(tempo_bin(heard["tempo_bpm"]) - tempo_bin(piece["tempo_bpm"]))
+    asked, got = set(programs), {i["program"] for i in heard["programs"]}
     both = len(asked & got)
-    return {"tempo within one bin (6 %)": bins <= 1.5, "tempo within three bins (19 %)": bins <= 3.5,
-            "metre": told["metre"] == piece["metre"],
-            "key, tonic and mode": told["key_heard"] == piece["key"],
-            "key signature": signature(told["key_heard"]) == signature(piece["key"]),
-            "instruments found (recall)": both / len(asked),
-            "instruments that were asked (precision)": both / len(got),
-            "instruments exactly": asked == got}
+    row = {}
+    if "tempo" in says:
+        row["tempo exactly, in whole bpm"] = round(heard["tempo_bpm"]) == round(piece["tempo_bpm"])
+        row["tempo within one bin (12 bins an octave)"] = bins <= 1
+        row["tempo within three bins"] = bins <= 3
+    if "metre" in says:
+        row["metre"] = heard["metre"] == piece["metre"]
+    if "key" in says:
+        row["key heard: tonic and mode"] = heard["key"] == piece["key"]
+        row["key heard: signature"] = music_figures.signature(heard["key"]) == music_figures.signature(piece["key"])
+    recall, precision = both / len(asked), both / max(1, len(got))
+    row["instruments found (recall)"] = recall
+    row["instruments that were asked (precision)"] = precision
+    row["instruments, F1"] = 2 * recall * precision / (recall + precision) if both else 0.0
+    row["instruments exactly"] = asked == got
+    if "bars" in says:
+        row["bars"] = heard["bars"] == FREE_BARS
+    return row
 
 
 def mean(rows):
-    return {name: statistics.mean(float(row[name]) for row in rows) for name in rows[0]}
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {n: statistics.mean(float(row[n]) for row in rows if n in row) for n in names}
+
+
+def asked_of(pieces, made, plain):
+    """The mean hits, and the same by chance: the pieces shuffled against the prompts in ten ways."""
+    says = [{"tempo", "metre", "key", "bars"} if plain else stated(m["prompt"]) for m in made]
+    programs = [p["programs"][:4] if plain else p["programs"] for p in pieces]
+    real = mean([hits(p, m, s, i) for p, m, s, i in zip(pieces, made, says, programs)])
+    rng, chance = random.Random(11), []
+    for _ in range(10):
+        order = rng.sample(range(len(pieces)), len(pieces))
+        chance += [hits(pieces[a], made[b], says[a], programs[a]) for a, b in enumerate(order)]
+    return real, mean(chance)
+
+
+def guesses(pieces, made):
+    """How often the attribute heads name a property for certain, and are then right; captions, free."""
+    table = {}
+    for name, said, right in (
+            ("tempo, within one bin", lambda c: c["tempo_bin"] >= 0,
+             lambda c, p: abs(c["tempo_bin"] - tempo_bin(p["tempo_bpm"])) <= 1),
+            ("key", lambda c: True, lambda c, p: c["key"] == p["key"]),
+            ("instruments (F1)", lambda c: True, lambda c, p: 2 * len(set(c["programs"]) & set(p["programs"])) /
+             (len(set(c["programs"])) + len(p["programs"])))):
+        rows = [(m["told"]["controls"], p) for p, m in zip(pieces, made)]
+        sure = [float(right(c, p)) for c, p in rows if said(c)]
+        table[name] = (len(sure) / len(rows), statistics.mean(sure) if sure else 0)
+    return table
+
+
+def print_table(title, columns, rows):
+    """columns: {name: {row: value}}; a row that a column lacks is left empty."""
+    print(f"\n{title}\n\n| | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
+    for row in rows:
+        values = [columns[c].get(row) for c in columns]
+        print(f"| {row} | " + " | ".join("" if v is None else f"{v:.3g}" if v >= 10 else f"{v:.2f}" if v >= 1 or v == 0
+                                         else f"{v:.3f}" for v in values) + " |")
+
+
+def tempo_words(runs):
+    """The median tempo of the pieces whose prompt says slow, fast, or neither."""
+    tempos = {"slow": [], "fast": [], "neither": []}
+    for made in (m for name, made in runs.items() if name.startswith("captions") for m in made):
+        word = "slow" if SLOW.search(made["prompt"]) else "fast" if FAST.search(made["prompt"]) else "neither"
+        tempos[word].append(made["heard"]["tempo_bpm"])
+    return ", ".join(f"{word} {statistics.median(found):.0f} bpm ({len(found)} pieces)"
+                     for word, found in tempos.items() if found)
 
 
 def main():
@@ -122,62 +150,70 @@ def main():
     parser.add_argument("--motet-data", default="build/bin/motet-data")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--split", default="valid", help="train, valid or all")
+    parser.add_argument("--keep", help="a folder for the pieces; without it they are deleted")
     parser.add_argument("--json")
     parser.add_argument("flags", nargs="*", help="more flags for motet, after --")
     options = parser.parse_args()
-    listed = subprocess.run([options.motet_data, "pieces", options.corpus, "--split", "valid"], capture_output=True,
-                            text=True, check=True).stdout
-    pieces = [json.loads(line) for line in listed.splitlines()]
+    pieces = [json.loads(line) for line in
+              run([options.motet_data, "pieces", options.corpus, "--split", options.split]).splitlines()]
+    pieces = [p for p in pieces if p["key"] != "no key" and p["captions"]]
+    if not pieces:
+        parser.exit(1, f"{options.corpus}: the split '{options.split}' has no piece in a key\n")
     rng = random.Random(7)
     rng.shuffle(pieces)
-    pieces = [p for p in pieces if p["key"] != "no key"]
     pieces = [pieces[i % len(pieces)] for i in range(options.count)]
 
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        names, real = {}, []
-        for number, piece in enumerate(pieces):
-            path = os.path.join(folder, f"real{number}.mid")
-            subprocess.run([options.motet_data, "render", options.corpus, "--index", str(piece["index"]), "-o", path],
-                           check=True, capture_output=True)
-            real.append(music_figures(path))
-            for instrument in json.loads(subprocess.run([options.motet_data, "inspect", "--json", path], check=True,
-                                                        capture_output=True, text=True).stdout)["programs"]:
-                names[instrument["program"]] = instrument["name"].lower()
+        if options.keep:
+            os.makedirs(options.keep, exist_ok=True)
+            folder = options.keep
+
+        def render(piece):
+            path = os.path.join(folder, f"real-{piece['index']}.mid")
+            run([options.motet_data, "render", options.corpus, "--index", str(piece["index"]), "-o", path])
+            heard = json.loads(run([options.motet_data, "inspect", "--json", path]))
+            return heard["programs"], music_figures.figures(path, heard["key"])
+
+        rendered = list(pool.map(render, pieces))
+        real = [music for _, music in rendered]
+        names = {i["program"]: i["name"].lower() for programs, _ in rendered for i in programs}
         captions = [rng.choice(p["captions"]) for p in pieces]
         plain = [facts_prompt(p, names, rng) for p in pieces]
-        named = [dict(p, programs=p["programs"][:4]) for p in pieces]  # as many as the plain prompts name
         runs = {}
-        for name, prompts, extra in (("captions, free", captions, ["--free", "--bars", "16"]),
-                                     ("plain prompts, free", plain, ["--free", "--bars", "16"]),
-                                     ("plain prompts, held", plain, [])):
-            jobs = [pool.submit(generate, i, prompt, extra, options, folder) for i, prompt in enumerate(prompts)]
-            runs[name] = [job.result() for job in jobs]
+        for name, prompts, extra in (("captions, free", captions, ["--free", "--bars", str(FREE_BARS)]),
+                                     ("captions, held", captions, ["--bars", str(FREE_BARS)]),
+                                     ("plain, free", plain, ["--free", "--bars", str(FREE_BARS)]),
+                                     ("plain, held", plain, [])):
+            runs[name] = list(pool.map(lambda job: generate(name, job[0], job[1], extra, options, folder),
+                                       enumerate(prompts)))
 
-    table = {name: mean([hits(p, m) for p, m in zip(pieces if name.startswith("captions") else named, made)])
-             for name, made in runs.items()}
-    others = named[1:] + named[:1]
-    table["chance"] = mean([hits(p, m) for p, m in zip(others, runs["plain prompts, free"])])
-    columns = list(runs) + ["chance"]
-    print(f"Asked and got, {options.count} pieces each\n")
-    print("| | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    for row in table["chance"]:
-        print(f"| {row} | " + " | ".join(f"{table[c][row]:.2f}" for c in columns) + " |")
-    music = {"held-out pieces": mean(real), **{n: mean([m["music"] for m in made]) for n, made in runs.items()}}
-    print("\nWhat the music is like, means over pieces\n")
-    print("| | " + " | ".join(music) + " |\n|---|" + "---|" * len(music))
-    for row in music["held-out pieces"]:
-        print(f"| {row} | " + " | ".join(f"{music[c][row]:.3g}" for c in music) + " |")
-    print("\nHow it was drawn\n")
+    asked = {}
+    for name, made in runs.items():
+        asked[name], chance = asked_of(pieces, made, name.startswith("plain"))
+        if name.endswith("free"):
+            asked[name.replace("free", "chance")] = chance
+    print_table(f"Asked and got, {len(pieces)} pieces a column", asked, asked["plain, free"])
+    print("\nTempo words in captions: " + tempo_words(runs))
+    heads = guesses(pieces, runs["captions, free"])
+    print_table("Guessed from a caption by the attribute heads",
+                {"guessed": {n: v[0] for n, v in heads.items()}, "right, of those": {n: v[1] for n, v in heads.items()}},
+                heads)
+    music = {"held-out pieces": music_figures.mean_figures(real),
+             **{n: music_figures.mean_figures([m["music"] for m in made]) for n, made in runs.items()}}
+    print_table("What the music is like, means over pieces", music, music["held-out pieces"])
+    drawn = {}
     for name, made in runs.items():
         drawing = [m["told"]["drawing"] for m in made]
         events = sum(d["events"] for d in drawing)
-        print(f"- {name}: {sum(d['events_rejected'] for d in drawing) / events:.3f} events drawn again for each one kept, "
-              f"{sum(d['events_forced'] for d in drawing) / events:.4f} forced, "
-              f"{statistics.mean(d['legal_mass'] for d in drawing):.4f} of the mass left by the promises, "
-              f"{events / sum(d['generate_seconds'] for d in drawing):.0f} events/s")
+        drawn[name] = {"events drawn again, of each kept": sum(d["events_rejected"] for d in drawing) / events,
+                       "events forced": sum(d["events_forced"] for d in drawing) / events,
+                       "mass the promises leave": statistics.mean(d["legal_mass"] for d in drawing),
+                       "events a second": events / sum(d["generate_seconds"] for d in drawing)}
+    print_table("How it was drawn", drawn, drawn["plain, free"])
     if options.json:
-        with open(options.json, "w") as out:
-            json.dump({"asked": table, "music": music}, out, indent=1)
+        with open(options.json, "w", encoding="utf-8") as out:
+            json.dump({"asked": asked, "heads": heads, "music": music, "drawing": drawn}, out, indent=1)
 
 
 if __name__ == "__main__":

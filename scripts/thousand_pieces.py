@@ -32,9 +32,9 @@ ODD = ["", "!", "\u266b\u266b\u266b", "\u97f3\u697d", "Na\u00efve caf\u00e9 \U00
 def make_case(rng):
     """A command's arguments and the facts that its piece must show."""
     facts, words, flags = {}, [rng.choice(MOODS), rng.choice(FORMS)], []
-    if rng.random() < 0.15:
-        words = [rng.choice(ODD)]
     by_flag = rng.random() < 0.5
+    if by_flag and rng.random() < 0.3:
+        words = [rng.choice(ODD)]
 
     def state(name, value, in_words, flag):
         facts[name] = value
