@@ -1,6 +1,8 @@
 #include "infer/prompt_words.h"
 
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "data/instrument.h"
 
@@ -60,7 +62,8 @@ static int name_at(const char *name, const motet_word *words, int count, int at)
         if (strncmp(word, parts[i].text, length) != 0) return 0;
         int plural = i == size - 1 && length > 2 && !strcmp(word + length, "s");
         if (word[length] && !plural) return 0;
-        if (i > 0 && words[at + i].flags & 1) return 0; /* no comma inside a name */
+        if (i > 0 && words[at + i].flags & 1 && !(parts[i].flags & 1))
+            return 0; /* no comma inside a name that has none */
     }
     return size;
 }
@@ -76,16 +79,16 @@ static int names_a_player(const motet_word *words, int at) {
 
 static int is_vague(const char *name) {
     for (size_t i = 0; i < sizeof vague / sizeof *vague; i++)
-        if (!strcmp(name, vague[i])) return 1;
+        if (!strcasecmp(name, vague[i])) return 1;
     return 0;
 }
 
 static int instrument_at(int *program, const motet_word *words, int count, int at) {
     int longest = 0;
     for (int p = 0; p <= MOTET_PROGRAM_DRUMS; p++) {
-        const char *name;
-        for (int k = 0; (name = motet_program_word(p, k)); k++) {
-            if (name[0] != words[at].text[0]) continue;
+        const char *name = motet_program_name(p); /* General MIDI's own, then every word */
+        for (int k = 0; name; name = motet_program_word(p, k++)) {
+            if (tolower((unsigned char)name[0]) != words[at].text[0]) continue;
             if (is_vague(name) && !names_a_player(words, at)) continue;
             int used = name_at(name, words, count, at);
             if (used > longest) longest = used, *program = p;

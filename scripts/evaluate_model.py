@@ -27,7 +27,8 @@ FREE_BARS = 16
 STATES = {  # what a caption says in so many words
     "tempo": re.compile(r"\d\s*(bpm|beats per minute)|\bat (roughly |about |around )?\d", re.I),
     "metre": re.compile(r"\b\d+/\d+\b|\b(two|three|four|five|six|seven|nine|twelve)-(two|four|eight)\b", re.I),
-    "key": re.compile(r"\b[A-G](#|b|-flat|-sharp| flat| sharp)? ?(major|minor|maj|min)\b|\bkey of [A-G]", re.I),
+    "key": re.compile(r"\b([A-Gb-g]|(?<=in )a|(?<=of )a)(#|b|-flat|-sharp| flat| sharp)? ?(major|minor|maj|min)\b"
+                      r"|\bkey of [A-Ga-g]\b"),
 }
 SLOW = re.compile(r"\b(slow|slowly|largo|lento|adagio|grave)\b", re.I)
 FAST = re.compile(r"\b(fast|quick|allegro|presto|vivace|brisk|rapid)\b", re.I)
@@ -62,7 +63,9 @@ def generate(name, number, prompt, extra, options, folder):
     command = [options.motet, prompt, "--seed", str(1000 + number), "--json", "-o", path] + extra + options.flags
     told = json.loads(run(command + (["--model", options.model] if options.model else [])))
     heard = json.loads(run([options.motet_data, "inspect", "--json", path]))
-    return {"told": told, "heard": heard, "prompt": prompt, "music": music_figures.figures(path, heard["key"])}
+    bars = len(music_figures.read_notes(path)[1]) - 1
+    return {"told": told, "heard": heard, "bars": bars, "prompt": prompt,
+            "music": music_figures.figures(path, heard["key"])}
 
 
 def hits(piece, made, says, programs):
@@ -87,7 +90,7 @@ def hits(piece, made, says, programs):
     row["instruments, F1"] = 2 * recall * precision / (recall + precision) if both else 0.0
     row["instruments exactly"] = asked == got
     if "bars" in says:
-        row["bars"] = heard["bars"] == FREE_BARS
+        row["bars"] = made["bars"] == FREE_BARS
     return row
 
 
@@ -123,13 +126,18 @@ def guesses(pieces, made):
     return table
 
 
+def figure(value):
+    if value is None:
+        return ""
+    return f"{value:.3g}" if value >= 10 else f"{value:.2f}" if value >= 1 or value == 0 else f"{value:.3f}"
+
+
 def print_table(title, columns, rows):
     """columns: {name: {row: value}}; a row that a column lacks is left empty."""
     print(f"\n{title}\n\n| | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
     for row in rows:
         values = [columns[c].get(row) for c in columns]
-        print(f"| {row} | " + " | ".join("" if v is None else f"{v:.3g}" if v >= 10 else f"{v:.2f}" if v >= 1 or v == 0
-                                         else f"{v:.3f}" for v in values) + " |")
+        print(f"| {row} | " + " | ".join(map(figure, values)) + " |")
 
 
 def tempo_words(runs):

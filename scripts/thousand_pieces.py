@@ -19,6 +19,8 @@ import tempfile
 
 import mido
 
+import music_figures
+
 INSTRUMENTS = {"piano": 0, "cello": 42, "flute": 73, "violin": 40, "harp": 46, "trumpet": 56, "drums": 128,
                "clarinet": 71, "organ": 19, "tuba": 58, "banjo": 105, "electric piano": 4, "strings": 48}
 METRES = ["4/4", "3/4", "2/4", "6/8", "9/8", "12/8", "2/2", "5/4", "7/8", "3/8", "6/4"]
@@ -102,12 +104,9 @@ def check_file(path, facts):
         wrong.append(f"metre {metres}, asked {facts['metre']}")
     if "programs" in facts and sorted(programs) != facts["programs"]:
         wrong.append(f"instruments {sorted(programs)}, asked {facts['programs']}")
-    if "metre" in facts:
-        numerator, denominator = map(int, facts["metre"].split("/"))
-        bar = 480 * 4 * numerator // denominator
-        length = max(sum(m.time for m in t) for t in song.tracks)
-        if length != facts["bars"] * bar:
-            wrong.append(f"{length} ticks, {facts['bars']} bars are {facts['bars'] * bar}")
+    starts, end = music_figures.read_notes(path)[1], max(sum(m.time for m in t) for t in song.tracks)
+    if len(starts) - 1 != facts["bars"] or starts[-1] * 20 != end:
+        wrong.append(f"{end} ticks are not {facts['bars']} bars")
     return wrong
 
 
