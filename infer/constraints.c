@@ -111,6 +111,16 @@ void motet_constraints_start(motet_constraints *constraints, const motet_plan *p
             plan->promised_count <= 4 ? -patience(plan) - 1 : -patience(plan);
 }
 
+/* The chords that a piece can close on: the tonic's, plain or with a seventh; in minor also the
+ * major one. Symbols are relative to the key's relative major. */
+static void allow_closing_chords(int32_t *legal, int key) {
+    enum { MAJOR, MINOR, MAJOR7 = 3, MINOR7 };
+    int minor = key >= 12, tonic = minor ? 9 : 0;
+    allow(legal, MAJOR * 12 + tonic);
+    allow(legal, (minor ? MINOR : MAJOR7) * 12 + tonic);
+    if (minor) allow(legal, MINOR7 * 12 + tonic);
+}
+
 static void mask_bar_field(int32_t *legal, const motet_constraints *c, int field, int grammar) {
     int size = motet_field_size(MOTET_FIELD_BAR + field);
     if (field == MOTET_BAR_METRE && c->plan->metre >= 0)
@@ -126,6 +136,8 @@ static void mask_bar_field(int32_t *legal, const motet_constraints *c, int field
         int bar = c->bar + 1;
         int rest = bar > 0 && bar + 1 < c->plan->bars && c->silent_bars == 0;
         allow_range(legal, rest ? 0 : 1, size - 1);
+    } else if (field == MOTET_BAR_CHORD && c->plan->closes && c->bar + 2 >= c->plan->bars) {
+        allow_closing_chords(legal, c->plan->key);
     } else {
         allow_range(legal, 0, size - 1);
     }

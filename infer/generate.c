@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "infer/closing.h"
 #include "infer/field_decoder.h"
 #include "infer/score_decoder.h"
 #include "infer/text_encoder.h"
@@ -11,6 +12,7 @@
 enum {
     STREAM_SAMPLE = 0x73616d70, /* "samp" */
     TRIES = 8,                  /* of an event before grammar masks it */
+    CLOSES = 8,                 /* last bars before one that does not close is taken */
     MOST_NOTES = 128,           /* in any bar */
     GUIDED = 2                  /* sequences with guidance: with and without text and controls */
 };
@@ -282,6 +284,31 @@ static motet_status append(motet_session *s, const motet_event *event) {
     return MOTET_OK;
 }
 
+/* Where the last bar begins: what a second try of it goes back to (in the same window only: its
+ * cache rows are still there). */
+typedef struct mark {
+    motet_constraints constraints;
+    motet_score_cursor cursor;
+    int64_t count, notes, window_first;
+    int32_t length;
+} mark;
+
+static mark mark_here(const motet_session *s) {
+    return (mark){s->constraints, s->cursor,       s->count,
+                  s->stats.notes, s->window_first, s->cache->lengths[0]};
+}
+
+/* Back to just after the last bar's header. */
+static motet_status go_back(motet_session *s, const mark *to) {
+    s->constraints = to->constraints;
+    s->cursor = to->cursor;
+    s->count = to->count;
+    s->stats.notes = to->notes;
+    for (int32_t i = 0; i < s->cache->sequences; i++)
+        s->cache->lengths[i] = to->length;
+    return next_state(s);
+}
+
 static motet_status write_piece(motet_session *s, motet_plan *plan,
                                 motet_generation_progress *progress, void *user) {
     double start = seconds();
@@ -290,10 +317,21 @@ static motet_status write_piece(motet_session *s, motet_plan *plan,
     int32_t most = s->engine->checkpoint.settings.model_window / 2 - 2;
     motet_constraints_start(&s->constraints, plan, most < MOST_NOTES ? most : MOST_NOTES);
     MOTET_TRY(open_window(s, 0, 0));
-    for (;;) {
+    mark last_bar = {0};
+    for (int closes = 1;;) {
         motet_event event;
         MOTET_TRY(draw_event(s, &event));
+        if (event.type == MOTET_EVENT_END && plan->closes && s->request->sampling.temperature > 0 &&
+            closes < CLOSES && s->window_first == last_bar.window_first &&
+            !motet_closing_is_firm(s->events + last_bar.count, s->count - last_bar.count,
+                                   plan->key)) {
+            closes++;
+            MOTET_TRY(go_back(s, &last_bar));
+            continue;
+        }
         MOTET_TRY(append(s, &event));
+        if (event.type == MOTET_EVENT_BAR && s->constraints.bar + 1 == plan->bars)
+            last_bar = mark_here(s);
         if (event.type != MOTET_EVENT_NOTE && progress && s->constraints.bar >= 0 &&
             progress(user, event.type == MOTET_EVENT_END ? plan->bars : s->constraints.bar,
                      plan->bars))

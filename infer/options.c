@@ -20,7 +20,7 @@ const char motet_options_help[] =
     "  --free              the prompt is only heard by the model, nothing is held\n"
     "how to draw\n"
     "  --seed N            repeat a take (default: random, always shown)\n"
-    "  --temperature 0.95  --top-p 0.97   --min-p 0.02   --top-k 0   --guidance 2.0\n"
+    "  --temperature 1  --top-p 1   --min-p 0.1   --top-k 0   --guidance 1.5\n"
     "files\n"
     "  -o, --output FILE   .mid to write, - for standard output (default: named by the prompt)\n"
     "  --svg FILE          piano roll         --wav FILE  sound, through FluidSynth\n"

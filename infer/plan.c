@@ -11,7 +11,11 @@ enum { STREAM_PLAN = 0x706c616e }; /* "plan" */
 /* Flags win over the prompt's words. */
 static motet_facts merge(const motet_facts *flags, const motet_facts *words) {
     motet_facts facts = *flags;
-    if (facts.tempo_bpm <= 0) facts.tempo_bpm = words->tempo_bpm;
+    if (facts.tempo_bpm <= 0) {
+        facts.tempo_bpm = words->tempo_bpm;
+        facts.tempo_lowest = words->tempo_lowest;
+        facts.tempo_highest = words->tempo_highest;
+    }
     if (facts.numerator <= 0)
         facts.numerator = words->numerator, facts.denominator = words->denominator;
     if (facts.key < 0) facts.key = words->key;
@@ -56,6 +60,16 @@ static int draw(double *sure, const float *logits, int size, motet_rng *rng) {
         if (target < 0) return i;
     }
     return size - 1;
+}
+
+/* "slow" leaves a choice of tempos, of which the heads choose; a piece keeps to it. */
+static int tempo_of_word(const motet_facts *facts, const motet_attribute_acts *attributes,
+                         motet_rng *rng) {
+    int lowest = motet_tempo_bin(facts->tempo_lowest);
+    int highest = motet_tempo_bin(facts->tempo_highest);
+    double sure;
+    const float *logits = (const float *)attributes->logits[MOTET_ATTRIBUTE_TEMPO].data;
+    return lowest + draw(&sure, logits + lowest, highest - lowest + 1, rng);
 }
 
 /* Nobody who names no length wants to wait for a hundred bars. */
@@ -140,7 +154,10 @@ void motet_plan_make(motet_plan *plan, const motet_request *request,
     motet_facts words = request->free ? motet_facts_none() : motet_prompt_read(request->prompt);
     motet_facts facts = merge(&request->facts, &words);
     motet_controls asked = motet_controls_none();
-    if (facts.tempo_bpm > 0) asked.tempo = motet_tempo_bin(facts.tempo_bpm);
+    if (facts.tempo_bpm > 0)
+        asked.tempo = motet_tempo_bin(facts.tempo_bpm);
+    else if (facts.tempo_highest > 0 && attributes)
+        asked.tempo = tempo_of_word(&facts, attributes, &rng);
     if (facts.numerator > 0) asked.metre = motet_metre_index(facts.numerator, facts.denominator);
     asked.key = facts.key;
     if (facts.bars > 0) asked.bars = facts.bars;
@@ -158,6 +175,7 @@ void motet_plan_make(motet_plan *plan, const motet_request *request,
     memset(plan->allowed, 1, sizeof plan->allowed);
     if (request->free) return;
 
+    plan->closes = plan->bars >= 4;
     plan->metre = asked.metre;
     plan->tempo = asked.tempo;
     plan->tempo_bpm = facts.tempo_bpm;

@@ -17,6 +17,7 @@ typedef struct motet_plan {
     uint8_t allowed[MOTET_PROGRAMS];  /* programs that may sound */
     uint8_t promised[MOTET_PROGRAMS]; /* programs that must */
     int promised_count;
+    int closes; /* the last bar is on the tonic chord */
 } motet_plan;
 
 /* attributes: logits of one text (row 0 of each), or NULL: then nothing is guessed. Guesses are

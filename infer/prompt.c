@@ -90,6 +90,24 @@ static void read_tempo(motet_facts *facts, const motet_word *words, int count, i
     if (facts->tempo_bpm < 16 || facts->tempo_bpm > 256) facts->tempo_bpm = 0;
 }
 
+/* "slow" and the like. Two that exclude each other ("slow, then fast") say nothing, nor does one
+ * that is denied ("not too fast"). */
+static void read_tempo_words(motet_facts *facts, const motet_word *words, int count) {
+    static const char *const denials[] = {"no", "not", "too", "less", "never", NULL};
+    for (int at = 0; at < count;) {
+        double lowest, highest;
+        int used = motet_tempo_words_at(&lowest, &highest, words, count, at);
+        if (used && !among(words, count, at - 1, denials)) {
+            if (facts->tempo_highest <= 0 || lowest > facts->tempo_lowest)
+                facts->tempo_lowest = lowest;
+            if (facts->tempo_highest <= 0 || highest < facts->tempo_highest)
+                facts->tempo_highest = highest;
+        }
+        at += used ? used : 1;
+    }
+    if (facts->tempo_lowest >= facts->tempo_highest) facts->tempo_lowest = facts->tempo_highest = 0;
+}
+
 static void read_bars(motet_facts *facts, const motet_word *words, int count, int at) {
     static const char *const units[] = {"bar", "bars", "measure", "measures", NULL};
     double value;
@@ -233,5 +251,6 @@ motet_facts motet_prompt_read(const char *prompt) {
         if (facts.key < 0) read_key(&facts, words, count, at);
     }
     read_programs(&facts, words, count);
+    read_tempo_words(&facts, words, count);
     return facts;
 }

@@ -107,6 +107,54 @@ int motet_players_at(motet_players *players, const motet_word *words, int count,
     return longest;
 }
 
+int motet_tempo_words_at(double *lowest, double *highest, const motet_word *words, int count,
+                         int at) {
+    static const struct {
+        const char *name;
+        double lowest, highest;
+    } tempos[] = {
+        {"very slow", 38, 57},
+        {"very slowly", 38, 57},
+        {"extremely slow", 38, 57},
+        {"grave", 36, 57},
+        {"largo", 40, 57},
+        {"lento", 43, 60},
+        {"slow", 51, 86},
+        {"slowly", 51, 86},
+        {"larghetto", 57, 68},
+        {"adagio", 57, 76},
+        {"andante", 76, 108},
+        {"moderato", 91, 121},
+        {"moderate tempo", 91, 121},
+        {"moderate", 91, 121},
+        {"moderately", 91, 121},
+        {"mid tempo", 91, 121},
+        {"medium tempo", 91, 121},
+        {"allegro", 121, 161},
+        {"fast", 121, 203},
+        {"quick", 121, 203},
+        {"quickly", 121, 203},
+        {"brisk", 121, 181},
+        {"uptempo", 121, 181},
+        {"up tempo", 121, 181},
+        {"vivace", 144, 181},
+        {"presto", 171, 203},
+        {"prestissimo", 192, 228},
+        {"very fast", 161, 215},
+        {"very quick", 161, 215},
+        {"extremely fast", 171, 228},
+    };
+    int longest = 0;
+    for (size_t i = 0; i < sizeof tempos / sizeof *tempos; i++) {
+        int used = name_at(tempos[i].name, words, count, at);
+        if (used <= longest) continue;
+        longest = used;
+        *lowest = tempos[i].lowest;
+        *highest = tempos[i].highest;
+    }
+    return longest;
+}
+
 int motet_words_mean_more(const motet_word *words, int count, int at) {
     static const char *const phrases[][2] = {
         {"among", "others"}, {"and", "more"}, {"and", "others"}, {"etc", ""},

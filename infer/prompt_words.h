@@ -26,6 +26,11 @@ int motet_number_word(const char *word);
  * there is none. */
 int motet_players_at(motet_players *players, const motet_word *words, int count, int at);
 
+/* The quarters a minute that a tempo word at a place means ("very slow", "allegro"), as they are in
+ * captions of the corpus; returns the words used, 0 if there is none. */
+int motet_tempo_words_at(double *lowest, double *highest, const motet_word *words, int count,
+                         int at);
+
 /* Whether the words from a place on say that the list of instruments is not complete: "and more".
  */
 int motet_words_mean_more(const motet_word *words, int count, int at);

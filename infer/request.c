@@ -10,10 +10,10 @@ motet_facts motet_facts_none(void) {
 }
 
 motet_sampling motet_sampling_default(void) {
-    return (motet_sampling){.temperature = 0.95f,
-                            .top_p = 0.97f,
-                            .min_p = 0.02f,
-                            .guidance = 2.0f,
+    return (motet_sampling){.temperature = 1.0f,
+                            .top_p = 1.0f,
+                            .min_p = 0.1f,
+                            .guidance = 1.5f,
                             .repetition_penalty = 1.0f};
 }
 

@@ -14,12 +14,13 @@
 
 /* Musical facts, each absent or certain. */
 typedef struct motet_facts {
-    double tempo_bpm;           /* 16..256; 0: not said */
-    int numerator, denominator; /* 0: not said */
-    int key;                    /* 0..23; -1: not said */
-    int bars;                   /* 1..MOTET_MAX_BARS; 0: not said */
-    int density;                /* level; -1: not said */
-    int program_count;          /* 0: not said */
+    double tempo_bpm;                   /* 16..256; 0: not said */
+    double tempo_lowest, tempo_highest; /* bpm that a word such as "slow" means; 0: not said */
+    int numerator, denominator;         /* 0: not said */
+    int key;                            /* 0..23; -1: not said */
+    int bars;                           /* 1..MOTET_MAX_BARS; 0: not said */
+    int density;                        /* level; -1: not said */
+    int program_count;                  /* 0: not said */
     uint8_t programs[16];
     int programs_open; /* others may join them: "and more" */
     int banned_count;  /* programs that must not sound */

@@ -184,10 +184,38 @@ static void test_long_prompts_are_read_to_their_limit(void **state) {
     assert_int_equal(facts.program_count, 0);
 }
 
+static void test_tempo_words_are_ranges(void **state) {
+    (void)state;
+    static const struct {
+        const char *prompt;
+        double lowest, highest;
+    } words[] = {
+        {"a slow waltz in D minor", 51, 86},
+        {"a very slow waltz", 38, 57},
+        {"Slowly, for harp", 51, 86},
+        {"allegro", 121, 161},
+        {"mid-tempo rock", 91, 121},
+        {"up-tempo swing", 121, 181},
+        {"a waltz", 0, 0},
+        {"not too fast", 0, 0},
+        {"slow, then very fast", 0, 0},
+        {"fast and brisk", 121, 181},
+        {"breakfast", 0, 0},
+        {"", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        motet_facts facts = motet_prompt_read(words[i].prompt);
+        if (facts.tempo_lowest != words[i].lowest || facts.tempo_highest != words[i].highest)
+            fail_msg("'%s' is %g to %g bpm, not %g to %g", words[i].prompt, facts.tempo_lowest,
+                     facts.tempo_highest, words[i].lowest, words[i].highest);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_open_lists),
+        cmocka_unit_test(test_tempo_words_are_ranges),
         cmocka_unit_test(test_long_prompts_are_read_to_their_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
