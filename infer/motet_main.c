@@ -132,9 +132,10 @@ static motet_status run(const motet_options *options) {
         motet_take_make(&take, &engine, &options->request, live ? show_progress : NULL, NULL);
     if (status == MOTET_OK) {
         status = write_files(options, output, &take);
-        if (options->json)
+        int written = status == MOTET_OK || status == MOTET_E_UNSUPPORTED; /* but no sound */
+        if (written && options->json)
             motet_summary_json(words, &take, output);
-        else if (!options->quiet && (status == MOTET_OK || status == MOTET_E_UNSUPPORTED))
+        else if (written && !options->quiet)
             motet_summary_print(words, &take, output);
         motet_take_free(&take);
     }

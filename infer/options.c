@@ -1,5 +1,6 @@
 #include "infer/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ const char motet_options_help[] =
     "  --soundfont FILE    for --wav          --model FILE  another checkpoint\n"
     "else\n"
     "  --json  --quiet  --threads N  --device cpu|auto  --version  -h, --help\n"
-    "a prompt of - is read from standard input\n"
+    "a prompt of - is read from standard input; -- ends the flags\n"
     "exit codes: 0 done, 2 impossible request, 3 damaged file, 4 input or output failed,\n"
     "            5 out of memory, 6 not available here\n";
 
@@ -110,9 +111,9 @@ static motet_status read_seed(uint64_t *seed, const char *text) {
     char *end;
     errno = 0;
     *seed = strtoull(text, &end, 10);
-    if (end == text || *end || errno || *text == '-')
+    if (!isdigit((unsigned char)*text) || *end || errno || *seed > INT64_MAX) /* JSON's integers */
         return MOTET_FAIL(MOTET_E_USAGE,
-                          "--seed takes a whole number from 0 to 18446744073709551615, not '%.60s'",
+                          "--seed takes a whole number from 0 to 9223372036854775807, not '%.60s'",
                           text);
     return MOTET_OK;
 }
@@ -142,6 +143,9 @@ static motet_status read_programs(motet_facts *facts, const char *text) {
         size_t size = strcspn(p, ",");
         while (size > 0 && *p == ' ')
             p++, size--;
+        if (size == 0 && p[size])
+            return MOTET_FAIL(MOTET_E_USAGE, "--programs '%.60s' has an empty name before a comma",
+                              text);
         snprintf(word, sizeof word, "%.*s", (int)size, p);
         const char *nearest = NULL;
         int program = motet_program_parse(word, &nearest);
@@ -282,9 +286,14 @@ static int flag_of(const char *argument, const char **value) {
 motet_status motet_options_read(motet_options *options, int argc, char **argv) {
     *options = (motet_options){
         .request = {.facts = motet_facts_none(), .sampling = motet_sampling_default()}};
+    int words_only = 0;
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;
-        if (argv[i][0] != '-' || !argv[i][1]) {
+        if (!words_only && !strcmp(argv[i], "--")) {
+            words_only = 1; /* a prompt may begin with a dash */
+            continue;
+        }
+        if (words_only || argv[i][0] != '-' || !argv[i][1]) {
             if (options->request.prompt)
                 return MOTET_FAIL(MOTET_E_USAGE,
                                   "there are two prompts, '%.40s' and '%.40s': put quotes around "

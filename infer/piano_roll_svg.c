@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/instrument.h"
 #include "infer/piano_roll.h"
@@ -37,7 +38,11 @@ static void write_text(FILE *out, const char *text) {
             fputs("&gt;", out);
             break;
         default:
-            if ((unsigned char)*text >= 0x20) fputc(*text, out);
+            /* XML has neither control characters nor U+FFFE and U+FFFF. */
+            if (!strncmp(text, "\xef\xbf\xbe", 3) || !strncmp(text, "\xef\xbf\xbf", 3))
+                text += 2;
+            else if ((unsigned char)*text >= 0x20)
+                fputc(*text, out);
         }
     }
 }

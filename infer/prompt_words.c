@@ -1,10 +1,109 @@
 #include "infer/prompt_words.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "data/instrument.h"
+/* Typographic signs beyond ASCII that are no letters: dashes, quotes, spaces. Returns the bytes
+ * used and what they stand for, 0 for letters. */
+static int sign_at(char *sign, const unsigned char *p) {
+    if (p[0] == 0xc2 && p[1] == 0xa0) return *sign = ' ', 2;
+    if (p[0] != 0xe2 || p[1] != 0x80) return 0;
+    if (p[2] >= 0x90 && p[2] <= 0x93) return *sign = '-', 3; /* hyphens, en dash */
+    if (p[2] == 0x94 || p[2] == 0x95) return *sign = ',', 3; /* em dash */
+    if (p[2] == 0x98 || p[2] == 0x99) return *sign = '\'', 3;
+    if (p[2] == 0x9c || p[2] == 0x9d) return *sign = '"', 3;
+    if (p[2] == 0xa6) return *sign = '.', 3; /* ellipsis */
+    return 0;
+}
+
+/* The character at a place with typographic signs made plain; letters beyond ASCII as they are. */
+static int next_character(char *character, const unsigned char *p) {
+    int used = *p < 0x80 ? 0 : sign_at(character, p);
+    if (used) return used;
+    *character = (char)*p;
+    return 1;
+}
+
+static int is_letter(char c) {
+    return isalnum((unsigned char)c) || c == '#' || (unsigned char)c >= 0x80;
+}
+
+/* Whether a sign goes on with a number: "3/4", "96.5", "1,000". */
+static int within_number(const motet_word *word, int used, const unsigned char *p) {
+    if (!isdigit((unsigned char)word->text[0]) || !isdigit(p[1])) return 0;
+    if (*p == '/' || *p == '.') return 1;
+    if (*p != ',' || used > 3) return 0;
+    for (int i = 0; i < used; i++)
+        if (!isdigit((unsigned char)word->text[i])) return 0;
+    return isdigit(p[2]) && isdigit(p[3]) && !is_letter((char)p[4]);
+}
+
+static const unsigned char *cut_word(motet_word *word, const unsigned char *p) {
+    int used = 0;
+    *word = (motet_word){.capital = isupper(*p) != 0};
+    while (*p) {
+        char c;
+        int size = next_character(&c, p);
+        int number = size == 1 && within_number(word, used, p);
+        if (!is_letter(c) && c != '\'' && !number) break;
+        word->capitals += isupper((unsigned char)c) != 0;
+        if (c != '\'' && c != ',' && used + 1 < (int)sizeof word->text)
+            word->text[used++] = (char)tolower((unsigned char)c);
+        p += size;
+    }
+    next_character(&word->after, p);
+    return p;
+}
+
+int motet_words_cut(motet_word *words, int most, const char *text) {
+    int count = 0, flags = MOTET_AFTER_BREAK | MOTET_AFTER_STOP;
+    for (const unsigned char *p = (const unsigned char *)text; *p && count < most;) {
+        char c;
+        int size = next_character(&c, p);
+        if (is_letter(c)) {
+            p = cut_word(&words[count], p);
+            words[count++].flags = flags;
+            flags = 0;
+            continue;
+        }
+        if (c == '-')
+            flags |= MOTET_AFTER_HYPHEN;
+        else if (strchr(".;!?\n\r", c))
+            flags |= MOTET_AFTER_BREAK | MOTET_AFTER_STOP;
+        else if (!isspace((unsigned char)c) && c != '\'')
+            flags |= MOTET_AFTER_BREAK;
+        p += size;
+    }
+    return count;
+}
+
+int motet_word_is(const motet_word *words, int count, int at, const char *text) {
+    return at >= 0 && at < count && !strcmp(words[at].text, text);
+}
+
+int motet_word_among(const motet_word *words, int count, int at, const char *const *list) {
+    for (; at >= 0 && at < count && *list; list++)
+        if (!strcmp(words[at].text, *list)) return 1;
+    return 0;
+}
+
+int motet_name_at(const char *name, const motet_word *words, int count, int at) {
+    motet_word parts[8];
+    int size = motet_words_cut(parts, 8, name);
+    if (size == 0 || at < 0 || at + size > count) return 0;
+    for (int i = 0; i < size; i++) {
+        const char *word = words[at + i].text;
+        size_t length = strlen(parts[i].text);
+        if (strncmp(word, parts[i].text, length) != 0) return 0;
+        int plural = i == size - 1 && length > 2 && !strcmp(word + length, "s");
+        if (word[length] && !plural) return 0;
+        if (i > 0 && words[at + i].flags & MOTET_AFTER_BREAK &&
+            !(parts[i].flags & MOTET_AFTER_BREAK))
+            return 0; /* no comma inside a name that has none */
+    }
+    return size;
+}
 
 int motet_number_word(const char *word) {
     static const char *const names[] = {
@@ -20,91 +119,61 @@ int motet_number_word(const char *word) {
     return -1;
 }
 
-/* Names that say who plays. Programs are General MIDI's, 0-based; 255 ends a list early. */
-static const struct {
-    const char *name;
-    motet_players players;
-} ensembles[] = {
-    {"string quartet", {{40, 41, 42}, 3}},
-    {"string trio", {{40, 41, 42}, 3}},
-    {"string quintet", {{40, 41, 42, 43}, 4}},
-    {"piano trio", {{0, 40, 42}, 3}},
-    {"piano quartet", {{0, 40, 41, 42}, 4}},
-    {"jazz trio", {{0, 32, MOTET_PROGRAM_DRUMS}, 3}},
-    {"jazz quartet", {{0, 32, 66, MOTET_PROGRAM_DRUMS}, 4}},
-    {"rock band", {{29, 33, MOTET_PROGRAM_DRUMS}, 3}},
-    {"wind quintet", {{73, 68, 71, 70, 60}, 5}},
-    {"woodwind quintet", {{73, 68, 71, 70, 60}, 5}},
-    {"woodwind trio", {{73, 68, 71}, 3}},
-    {"brass quintet", {{56, 60, 57, 58}, 4}},
-    {"brass quartet", {{56, 60, 57, 58}, 4}},
-    {"brass trio", {{56, 60, 57}, 3}},
-};
-
-/* Words that also mean other things: as instruments they count only inside a longer name. */
-static const char *const vague[] = {
-    "beat",     "beats",     "voice",     "orchestra",  "chorus",  "halo",       "sweep",
-    "rain",     "bottle",    "bells",     "tremolo",    "crystal", "atmosphere", "brightness",
-    "goblins",  "echoes",    "echo",      "soundtrack", "sci fi",  "applause",   "seashore",
-    "bird",     "birds",     "telephone", "helicopter", "gunshot", "breath",     "waves",
-    "pop bass", "whistling", "humming",   "pad",        "chiff",   "fretless",   "singer",
-    "singers",  "vocal",     "metal pad",
-};
-
-/* Whether a name's words stand at a place ("e-piano" is two words); a plural s is taken, too. */
-static int name_at(const char *name, const motet_word *words, int count, int at) {
-    motet_word parts[8];
-    int size = motet_words_cut(parts, 8, name);
-    if (size == 0 || at + size > count) return 0;
-    for (int i = 0; i < size; i++) {
-        const char *word = words[at + i].text;
-        size_t length = strlen(parts[i].text);
-        if (strncmp(word, parts[i].text, length) != 0) return 0;
-        int plural = i == size - 1 && length > 2 && !strcmp(word + length, "s");
-        if (word[length] && !plural) return 0;
-        if (i > 0 && words[at + i].flags & 1 && !(parts[i].flags & 1))
-            return 0; /* no comma inside a name that has none */
-    }
-    return size;
+/* 1..99 in words; returns the words used. */
+static int below_hundred_at(int *value, const motet_word *words, int count, int at) {
+    int number = at >= 0 && at < count ? motet_number_word(words[at].text) : -1;
+    if (number < 1 || number > 99) return 0;
+    *value = number;
+    if (number < 20 || at + 1 >= count || words[at + 1].flags & MOTET_AFTER_BREAK) return 1;
+    int unit = motet_number_word(words[at + 1].text);
+    if (unit < 1 || unit > 9) return 1;
+    *value += unit;
+    return 2;
 }
 
-/* "for voice and piano" names a player, "in the voice of" does not. */
-static int names_a_player(const motet_word *words, int at) {
-    static const char *const before[] = {"for", "and", "with", "solo"};
-    if (at == 0 || strcmp(words[at].text, "voice") != 0) return 0;
-    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
-        if (!strcmp(words[at - 1].text, before[i])) return 1;
+/* As motet_number_at, but begun anywhere: "twenty" within "one hundred and twenty", too. */
+static int number_from(double *value, const motet_word *words, int count, int at) {
+    if (at < 0 || at >= count) return 0;
+    if (isdigit((unsigned char)words[at].text[0])) {
+        char *end;
+        *value = strtod(words[at].text, &end);
+        return *end == 0;
+    }
+    int small = 1, rest = 0;
+    int used =
+        motet_word_is(words, count, at, "a") ? 1 : below_hundred_at(&small, words, count, at);
+    if (!motet_word_is(words, count, at + used, "hundred")) {
+        *value = small;
+        return motet_word_is(words, count, at, "a") ? 0 : used;
+    }
+    used++;
+    int joined = motet_word_is(words, count, at + used, "and");
+    int more = below_hundred_at(&rest, words, count, at + used + joined);
+    *value = 100.0 * small + rest;
+    return more ? used + joined + more : used;
+}
+
+int motet_number_at(double *value, const motet_word *words, int count, int at) {
+    for (int before = at - 1; before >= 0 && before >= at - 5; before--)
+        if (before + number_from(value, words, count, before) > at) return 0;
+    return number_from(value, words, count, at);
+}
+
+int motet_words_deny(const motet_word *words, int count, int at) {
+    static const char *const denials[] = {"not",   "no",   "never",  "without",   "dont",
+                                          "avoid", "isnt", "except", "excluding", NULL};
+    static const char *const fillers[] = {"in",   "the", "key", "of",   "a",     "an",
+                                          "at",   "any", "use", "with", "tempo", "be",
+                                          "time", "to",  "too", "so",   "very",  NULL};
+    static const char *const all[] = {"anything", "everything", "all", NULL};
+    while (at > 0 && !(words[at].flags & MOTET_AFTER_BREAK)) {
+        at--;
+        if (motet_word_among(words, count, at, denials)) return 1;
+        if (motet_word_is(words, count, at, "but"))
+            return motet_word_among(words, count, at - 1, all);
+        if (!motet_word_among(words, count, at, fillers)) return 0;
+    }
     return 0;
-}
-
-static int is_vague(const char *name) {
-    for (size_t i = 0; i < sizeof vague / sizeof *vague; i++)
-        if (!strcasecmp(name, vague[i])) return 1;
-    return 0;
-}
-
-static int instrument_at(int *program, const motet_word *words, int count, int at) {
-    int longest = 0;
-    for (int p = 0; p <= MOTET_PROGRAM_DRUMS; p++) {
-        const char *name = motet_program_name(p); /* General MIDI's own, then every word */
-        for (int k = 0; name; name = motet_program_word(p, k++)) {
-            if (tolower((unsigned char)name[0]) != words[at].text[0]) continue;
-            if (is_vague(name) && !names_a_player(words, at)) continue;
-            int used = name_at(name, words, count, at);
-            if (used > longest) longest = used, *program = p;
-        }
-    }
-    return longest;
-}
-
-int motet_players_at(motet_players *players, const motet_word *words, int count, int at) {
-    int program = 0, longest = instrument_at(&program, words, count, at);
-    *players = (motet_players){.programs = {(uint8_t)program}, .count = 1};
-    for (size_t i = 0; i < sizeof ensembles / sizeof *ensembles; i++) {
-        int used = name_at(ensembles[i].name, words, count, at);
-        if (used > longest) longest = used, *players = ensembles[i].players;
-    }
-    return longest;
 }
 
 int motet_tempo_words_at(double *lowest, double *highest, const motet_word *words, int count,
@@ -116,7 +185,6 @@ int motet_tempo_words_at(double *lowest, double *highest, const motet_word *word
         {"very slow", 38, 57},
         {"very slowly", 38, 57},
         {"extremely slow", 38, 57},
-        {"grave", 36, 57},
         {"largo", 40, 57},
         {"lento", 43, 60},
         {"slow", 51, 86},
@@ -146,22 +214,11 @@ int motet_tempo_words_at(double *lowest, double *highest, const motet_word *word
     };
     int longest = 0;
     for (size_t i = 0; i < sizeof tempos / sizeof *tempos; i++) {
-        int used = name_at(tempos[i].name, words, count, at);
+        int used = motet_name_at(tempos[i].name, words, count, at);
         if (used <= longest) continue;
         longest = used;
         *lowest = tempos[i].lowest;
         *highest = tempos[i].highest;
     }
     return longest;
-}
-
-int motet_words_mean_more(const motet_word *words, int count, int at) {
-    static const char *const phrases[][2] = {
-        {"among", "others"}, {"and", "more"}, {"and", "others"}, {"etc", ""},
-        {"and", "friends"},  {"mainly", ""},  {"mostly", ""},    {"including", ""}};
-    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
-        if (!strcmp(words[at].text, phrases[i][0]) &&
-            (!*phrases[i][1] || (at + 1 < count && !strcmp(words[at + 1].text, phrases[i][1]))))
-            return 1;
-    return 0;
 }

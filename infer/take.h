@@ -20,8 +20,8 @@ motet_status motet_take_make(motet_take *take, motet_engine *engine, const motet
                              motet_generation_progress *progress, void *user);
 void motet_take_free(motet_take *take);
 
-/* The file's bytes (malloc'd): prompt, seed, sampling and model as text events, so that the take
- * can be repeated from the file alone. */
+/* The file's bytes (malloc'd): prompt, seed, sampling, flags and model as text events, so that the
+ * take can be repeated from the file alone. */
 motet_status motet_take_midi(unsigned char **bytes, size_t *size, const motet_take *take);
 
 #endif

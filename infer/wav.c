@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,18 @@ static const char *find_soundfont(void) {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if (access(usual[i], R_OK) == 0) return usual[i];
     return NULL;
+}
+
+/* FluidSynth plays silence from what is no soundfont: SoundFont files are RIFF of the form sfbk. */
+static motet_status check_soundfont(const char *path) {
+    char head[12] = "";
+    FILE *file = fopen(path, "rb");
+    if (!file) return MOTET_FAIL(MOTET_E_IO, "%s: %s", path, strerror(errno));
+    size_t size = fread(head, 1, sizeof head, file);
+    fclose(file);
+    if (size == sizeof head && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "sfbk", 4))
+        return MOTET_OK;
+    return MOTET_FAIL(MOTET_E_DATA, "%s is no soundfont", path);
 }
 
 static motet_status write_all(int file, const unsigned char *bytes, size_t size) {
@@ -47,7 +60,9 @@ static motet_status run(const char *soundfont, const char *midi, const char *wav
     int status;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) == 127 || access(wav, R_OK) != 0)
+    struct stat written;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 127 || stat(wav, &written) != 0 ||
+        written.st_size <= 44) /* a header and no sound */
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "FluidSynth could not render the piece; on Debian: "
                                                "apt install fluidsynth timgm6mb-soundfont");
     return MOTET_OK;
@@ -59,14 +74,22 @@ motet_status motet_wav_write(const char *path, const unsigned char *midi, size_t
     if (!soundfont)
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "there is no soundfont to play with; on Debian: apt "
                                                "install timgm6mb-soundfont, or give --soundfont");
-    if (access(soundfont, R_OK) != 0)
-        return MOTET_FAIL(MOTET_E_IO, "%s: %s", soundfont, strerror(errno));
+    MOTET_TRY(check_soundfont(soundfont));
     char source[] = "/tmp/motet-XXXXXX", target[4096];
     if (snprintf(target, sizeof target, "%s.tmp%ld", path, (long)getpid()) >= (int)sizeof target)
         return MOTET_FAIL(MOTET_E_USAGE, "the name of the WAV file is too long");
-    int file = mkstemp(source);
+    /* Tried here, since FluidSynth does not say why it cannot write. */
+    int file = open(target, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file < 0)
-        return MOTET_FAIL(MOTET_E_IO, "cannot make a temporary file: %s", strerror(errno));
+        return MOTET_FAIL(MOTET_E_IO, "%s: cannot write a new file beside it: %s", path,
+                          strerror(errno));
+    close(file);
+    file = mkstemp(source);
+    if (file < 0) {
+        int error = errno;
+        unlink(target);
+        return MOTET_FAIL(MOTET_E_IO, "cannot make a temporary file: %s", strerror(error));
+    }
     motet_status status = write_all(file, midi, size);
     close(file);
     if (status == MOTET_OK) status = run(soundfont, source, target);

@@ -83,4 +83,17 @@ status=$?
 result $? "sound, or the sentence that says what is missing"
 "$motet" "a jig" --bars 2 --json --seed 3 -o j.mid | python3 -c 'import json, sys; said = json.load(sys.stdin); assert said["bars"] == 2'
 result $? "JSON is JSON"
+said=$("$motet" "a jig" --bars 2 --json -o nowhere/j.mid 2>/dev/null)
+[ $? = 4 ] && [ -z "$said" ]
+result $? "nothing is said to be written that is not"
+"$motet" --bars 2 --quiet -o dash.mid -- "-a jig" && [ -s dash.mid ]
+result $? "behind -- a prompt may begin with a dash"
+"$motet" "a jig" --seed 5 --bars 3 --tempo 90.5 --metre 6/8 --key "F# minor" --programs "flute,drums" --quiet -o f.mid
+flags=$(strings -n 8 f.mid | sed -n 's/.*flags: //p')
+echo "$flags" | grep -q -- "--bars 3 --tempo 90.5 --metre 6/8 --key 'F# minor' --programs 'flute,drums'" &&
+    eval "\"$motet\" 'a jig' --seed 5 $flags --quiet -o again.mid" && cmp -s f.mid again.mid
+result $? "the file says how to make it again"
+"$motet" "a jig" --bars 2 --quiet -o w.mid --wav nowhere/w.wav --soundfont /etc/passwd 2>said
+[ $? = 3 ] && grep -q "passwd is no soundfont" said && [ -s w.mid ]
+result $? "what is no soundfont is named"
 exit $failed
