@@ -1,7 +1,7 @@
 # motet: words to music. `make help` lists the targets.
 
-BUILD ?= release
-O     ?= build
+BUILD  ?= release
+O      ?= build
 PREFIX ?= /usr/local
 ifeq ($(origin CC),default)
 CC := gcc
@@ -15,19 +15,18 @@ endif
 
 OPT_release := -O3 -DNDEBUG
 OPT_debug   := -O1 -g3
-OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(OPT_$(BUILD)),)
 $(error BUILD=$(BUILD) is none of release, debug, asan)
 endif
 
-WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 ifdef CI
-WARN     += -Werror
+WARN  += -Werror
 endif
-CPPFLAGS += -I. -D_GNU_SOURCE -DMOTET_MODEL_DIR='"$(PREFIX)/share/motet"'
-CFLAGS   += -std=c11 -g $(OPT_$(BUILD)) $(WARN) -fopenmp -fno-math-errno -fno-trapping-math -fvisibility=hidden
-LDFLAGS  += $(filter -fsanitize% -fno-omit%,$(OPT_$(BUILD))) -fopenmp
-LDLIBS   := -lm
+# Ours; CPPFLAGS, CFLAGS, LDFLAGS and LDLIBS are yours and come last.
+FLAGS := -I. -D_GNU_SOURCE -std=c11 -g $(OPT_$(BUILD)) -fopenmp -fno-math-errno -fno-trapping-math -fvisibility=hidden
+LINK   = $(CC) $(filter -fsanitize%,$(OPT_$(BUILD))) -fopenmp $(CFLAGS) $(LDFLAGS)
 
 # Which room needs which library; the arrows of the rooms are those of the link line.
 CFLAGS_data   := $(shell pkg-config --cflags smf 2>/dev/null) $(shell pkg-config --cflags hdf5 2>/dev/null)
@@ -36,16 +35,16 @@ LIBS_corpus   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
 LIBS_train    := -ldnnl
 
 # A room's library holds its .c files, programs excepted. data/ is two libraries: what motet itself
-# needs, and what touches HDF5 (corpus*.c, loader*.c), which motet must not link.
-PROGRAMS      := motet motet-train motet-data
+# needs, and what touches HDF5 (corpus*.c, loader*.c, build*.c), which motet must not link.
+PROGRAMS         := motet motet-train motet-data
 MAIN_motet       := infer/motet_main.c
 MAIN_motet-train := train/train_main.c
-MAIN_motet-data  := data/data_main.c
-MAINS         := $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
+MAIN_motet-data  := data/data_main.c $(wildcard data/command_*.c)
+MAINS            := $(MAIN_motet) $(MAIN_motet-train) $(MAIN_motet-data)
 
 SOURCES_kernels := $(wildcard kernels/core/*.c kernels/*.c)
-SOURCES_corpus  := $(filter-out $(MAINS),$(wildcard data/corpus*.c data/loader*.c data/build*.c))
-SOURCES_data    := $(filter-out $(MAINS) $(SOURCES_corpus) $(wildcard data/command_*.c),$(wildcard data/*.c))
+SOURCES_corpus  := $(wildcard data/corpus*.c data/loader*.c data/build*.c)
+SOURCES_data    := $(filter-out $(MAINS) $(SOURCES_corpus),$(wildcard data/*.c))
 SOURCES_configs := $(wildcard configs/*.c)
 SOURCES_infer   := $(filter-out $(MAINS),$(wildcard infer/*.c))
 SOURCES_train   := $(filter-out $(MAINS),$(wildcard train/*.c))
@@ -67,40 +66,66 @@ D_configs :=
 D_infer   := $(LIBS_midi)
 D_train   := $(LIBS_train) $(LIBS_corpus) $(LIBS_midi)
 
-.PHONY: all help
+.PHONY: all help FORCE
 all: $(PROGRAMS:%=$(BIN)/%) ## build the three programs into build/bin
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
-	@echo "  variables: BUILD=release|debug|asan  O=$(O)  PREFIX=/usr/local  DESTDIR="
+	@echo "  make check-NAME       one check of lint: $(LINTS)"
+	@echo "  variables: BUILD=release|debug|asan  O=$(O)  PREFIX=$(PREFIX)  DESTDIR=  V=1 shows commands  ONLY=word picks tests"
 
-$(VARIANT)/%.o: %.c
+# One line for each file, whole commands with V=1.
+ifneq ($(V),1)
+Q := @
+say = @echo "  $(1)  $(patsubst $(O)/%,%,$@)"
+endif
+
+# What else a file depends on than files (flags, the list of sources): written down where it changed.
+quote    = '$(subst ','\'',$(strip $(1)))'
+remember = mkdir -p $(@D); printf '%s\n' $(call quote,$(1)) | cmp -s - $@ || printf '%s\n' $(call quote,$(1)) >$@
+
+$(VARIANT)/flags: FORCE
+	@$(call remember,$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS))
+$(VARIANT)/prefix: FORCE
+	@$(call remember,$(PREFIX))
+
+$(VARIANT)/%.o: %.c $(VARIANT)/flags
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_data) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(FLAGS) $(CFLAGS_data) $(WARN) $(FLAGS_here) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# Where an installed motet finds its model.
+$(VARIANT)/infer/motet_main.o: FLAGS_here = -DMOTET_MODEL_DIR='"$(PREFIX)/share/motet"'
+$(VARIANT)/infer/motet_main.o: $(VARIANT)/prefix
 
 define room_rule
-$(call lib,$(1)): $(call objects,$(SOURCES_$(1)))
+$(VARIANT)/$(1).sources: FORCE
+	@$$(call remember,$(SOURCES_$(1)))
+$(call lib,$(1)): $(call objects,$(SOURCES_$(1))) $(VARIANT)/$(1).sources
+	$$(call say,AR)
 	@rm -f $$@; mkdir -p $$(@D)
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
-$(BIN)/motet: $(call objects,$(MAIN_motet)) $(L_infer)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(D_infer) $(LDLIBS) -o $@
-$(BIN)/motet-train: $(call objects,$(MAIN_motet-train)) $(L_train)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(D_train) $(LDLIBS) -o $@
-$(BIN)/motet-data: $(call objects,$(MAIN_motet-data) $(wildcard data/command_*.c)) $(L_corpus)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(D_corpus) $(LDLIBS) -o $@
+# program_rule NAME ROOM: its own objects, then the room's library and those below.
+define program_rule
+$(BIN)/$(1): $(call objects,$(MAIN_$(1))) $(L_$(2))
+	$$(call say,LD)
+	@mkdir -p $$(@D)
+	$$(Q)$$(LINK) $$^ $(D_$(2)) -lm $$(LDLIBS) -o $$@
+endef
+$(eval $(call program_rule,motet,infer))
+$(eval $(call program_rule,motet-train,train))
+$(eval $(call program_rule,motet-data,corpus))
 
 # tests/ROOM/test_*.c: one cmocka program each, linked with its room and those below it.
 TESTS := $(wildcard tests/*/test_*.c)
 test_bin = $(patsubst %.c,$(VARIANT)/%,$(1))
 define test_rule
 $(VARIANT)/tests/$(1)/test_%: $(VARIANT)/tests/$(1)/test_%.o $(call objects,$(wildcard tests/$(1)/harness*.c tests/harness*.c)) $(L_$(1))
-	$(CC) $(LDFLAGS) $$^ $(D_$(1)) -lcmocka $(LDLIBS) -o $$@
+	$$(call say,LD)
+	$$(Q)$$(LINK) $$^ $(D_$(1)) -lcmocka -lm $$(LDLIBS) -o $$@
 endef
 $(foreach r,$(ROOMS),$(eval $(call test_rule,$(r))))
 .PRECIOUS: $(VARIANT)/%.o
@@ -111,32 +136,43 @@ $(foreach r,$(ROOMS),$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/te
 
 BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.c))
 $(BIN)/bench_%: $(VARIANT)/tests/bench/bench_%.o $(L_train)
+	$(call say,LD)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(D_train) $(LDLIBS) -o $@
+	$(Q)$(LINK) $^ $(D_train) -lm $(LDLIBS) -o $@
 
 # Waiting threads sleep: a spinning one steals the core that its sibling needs where others work too.
 export OMP_WAIT_POLICY ?= passive
-PROMPT    ?= a cheerful jig in D major for flute and guitar
 SECONDS   ?= 60
+ONLY      ?=
+# Kept from make and the shell: a prompt may hold any character.
+PROMPT    ?= a cheerful jig in D major for flute and guitar
+override PROMPT := $(value PROMPT)
+export PROMPT
+LINTS     := format tidy layers headers banned lean
 
-.PHONY: run test test-slow bench fuzz lint install clean
+# What needs packages is made by a second make, which finds them; on all cores unless -j was given.
+again = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: run test test-slow bench fuzz lint $(LINTS:%=check-%) install clean
 run: ## install what is missing, build, and write PROMPT="..." as a .mid here
 	@scripts/install_deps.sh run
-	@$(MAKE) --no-print-directory $(BIN)/motet
-	@$(BIN)/motet "$(PROMPT)"
+	@$(again) $(BIN)/motet
+	@MOTET_MODEL="$${MOTET_MODEL:-infer/pretrained/motet-mini.safetensors}" $(BIN)/motet "$$PROMPT"
 
 test: ## install what is missing, build and run every test
 	@scripts/install_deps.sh test
 	@scripts/fetch_encoder.sh
-	@$(MAKE) --no-print-directory all tests
-	@scripts/run_tests.sh $(VARIANT) $(BIN)
+	@$(again) all tests
+	@scripts/run_tests.sh $(VARIANT) $(BIN) $(ONLY)
 
 test-slow: ## what takes longer: a thousand generated pieces
-	@$(MAKE) --no-print-directory all
-	python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
+	@scripts/install_deps.sh test
+	@$(again) all
+	@python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
 
 bench: ## speed beside the peers; TORCH_PYTHON=python with torch adds PyTorch
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	@scripts/install_deps.sh test
+	@$(again) all $(BENCHES)
 	@scripts/bench.sh $(BIN)
 
 fuzz: ## fuzz the MIDI and safetensors readers for SECONDS=60
@@ -145,13 +181,21 @@ fuzz: ## fuzz the MIDI and safetensors readers for SECONDS=60
 
 lint: ## format, tidy, layers, headers, banned functions, lean binary
 	@scripts/install_deps.sh lint
-	@$(MAKE) --no-print-directory $(BIN)/motet
+	@$(again) $(BIN)/motet
 	@scripts/lint.sh $(BIN)/motet
 
-install: all ## into PREFIX, below DESTDIR
+$(filter-out check-lean,$(LINTS:%=check-%)): check-%:
+	@scripts/install_deps.sh lint
+	@scripts/lint.sh $(BIN)/motet $*
+check-lean:
+	@scripts/install_deps.sh lint
+	@$(again) $(BIN)/motet
+	@scripts/lint.sh $(BIN)/motet lean
+
+install: $(PROGRAMS:%=$(BIN)/%) ## PROGRAMS, model and licence into PREFIX, below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/motet
-	install $(PROGRAMS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 infer/pretrained/*.safetensors LICENSE $(DESTDIR)$(PREFIX)/share/motet
+	install $^ $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(wildcard infer/pretrained/*.safetensors) LICENSE $(DESTDIR)$(PREFIX)/share/motet
 
 clean: ## remove what was built
 	rm -rf $(O)

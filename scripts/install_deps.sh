@@ -10,7 +10,7 @@ run) wanted=$run ;;
 train) wanted="$train python3 python3-pip unzip mma abcmidi" ;;
 test) wanted=$test ;;
 fuzz) wanted="$run clang libclang-rt-14-dev" ;;
-lint) wanted="$train clang-format clang-tidy libcmocka-dev binutils" ;;
+lint) wanted="$train clang-format clang-tidy libomp-dev libcmocka-dev binutils" ;;
 *)
     echo "install_deps.sh: '$1' is none of run, train, test, fuzz, lint" >&2
     exit 2

@@ -1,101 +1,125 @@
 #!/usr/bin/env bash
 # The rules of the house that a machine can check. lint.sh MOTET_BINARY [CHECK...]
-# Checks: format tidy layers headers banned lean (all, if none is named). Says what is wrong and where.
+# Checks: format tidy layers headers banned lean (all, if none is named). Says what is wrong and where;
+# ends "N passed, M failed", in checks.
+# shellcheck disable=SC2317
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 motet=$1
 shift
-checks=${*:-format layers headers banned lean tidy}
-rooms="kernels data configs infer train"
-flags="-std=c11 -I. -D_GNU_SOURCE -fopenmp $(pkg-config --cflags smf hdf5)"
+[ $# -gt 0 ] || set -- format layers headers banned lean tidy
+rooms=(kernels data configs infer train)
+# shellcheck disable=SC2207
+flags=(-std=c11 -I. -D_GNU_SOURCE -fopenmp $(pkg-config --cflags smf hdf5))
 failed=0
 complain() {
     echo "lint: $*" >&2
     failed=1
 }
+# Says each line that it reads as a complaint; nothing to read, nothing to say.
+complain_of_lines() {
+    local line
+    while read -r line; do complain "$1$line"; done
+}
+sources() { # PATTERN FOLDER...: the files whose name the pattern describes
+    local pattern=$1
+    shift
+    find "$@" -type f -regextype posix-extended -regex ".*\.($pattern)" | sort
+}
 
 check_format() {
-    git ls-files '*.c' '*.h' '*.inc' | xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error' |
-        head -20 | sed 's/^/lint: /' >&2
-    [ "${PIPESTATUS[1]}" = 0 ] || failed=1
+    complain_of_lines "" < <(sources 'c|h|inc' "${rooms[@]}" tests |
+        xargs -r clang-format --dry-run -Werror 2>&1 | grep -E 'error' | head -20)
 }
 
 check_tidy() {
-    git ls-files 'kernels/*.c' 'data/*.c' 'configs/*.c' 'infer/*.c' 'train/*.c' |
-        xargs -P "$(nproc)" -n 4 sh -c 'clang-tidy --quiet "$@" -- '"$flags"' 2>/dev/null' tidy \
-            >"${TMPDIR:-/tmp}/motet-tidy.$$" || failed=1
-    grep -E '(warning|error):' "${TMPDIR:-/tmp}/motet-tidy.$$" | sort -u | head -60 >&2
-    rm -f "${TMPDIR:-/tmp}/motet-tidy.$$"
+    local said
+    said=$(sources c "${rooms[@]}" |
+        xargs -P "$(nproc)" -n 2 sh -c 'clang-tidy --quiet "$@" -- '"${flags[*]}"' 2>/dev/null' tidy) || failed=1
+    complain_of_lines "" < <(grep -E '(warning|error):' <<<"$said" | sort -u | head -60)
 }
 
-# kernels/core <- kernels, data, configs <- infer <- train
+# kernels/core <- kernels, data, configs <- infer <- train: the folders a file may include from, as a pattern.
 allowed() {
     case "$1" in
-    kernels/core) echo "kernels/core" ;;
-    kernels) echo "kernels" ;;
-    data) echo "data kernels/core" ;;
-    configs) echo "configs kernels/core" ;;
-    infer) echo "infer configs data kernels" ;;
-    train) echo "train infer configs data kernels" ;;
+    kernels/core/*) echo 'kernels/core' ;;
+    kernels/*) echo 'kernels' ;;
+    data/*) echo 'data|kernels/core' ;;
+    configs/*) echo 'configs|kernels/core' ;;
+    infer/*) echo 'infer|configs|data|kernels' ;;
+    train/*) echo 'train|infer|configs|data|kernels' ;;
     esac
 }
 check_layers() {
-    local file room include target ok
-    for file in $(git ls-files kernels data configs infer train | grep -E '\.(c|h|inc)$'); do
-        room=${file%%/*}
-        [ "${file#kernels/core/}" != "$file" ] && room=kernels/core
-        for include in $(grep -ohE '^#include "[^"]+"' "$file" | cut -d'"' -f2); do
-            ok=0
-            for target in $(allowed "$room"); do
-                [ "${include#"$target"/}" != "$include" ] && ok=1
-            done
-            [ $ok = 1 ] || complain "$file: $room may not see $include"
-        done
-    done
-    grep -lE '#include <hdf5' -r kernels configs infer train data | grep -vE '^data/(corpus|build|loader)' |
-        while read -r file; do echo "lint: $file: HDF5 belongs to data/corpus*" >&2; done | grep . && failed=1
-    grep -lE '#include [<"]dnnl' -r kernels configs infer data && complain "oneDNN belongs to train/"
-    return 0
+    local file
+    while read -r file; do
+        complain_of_lines "$file may not see " < <(
+            sed -nE 's/^ *# *include *"([^"]+)".*/\1/p' "$file" | grep -vE "^($(allowed "$file"))/"
+        )
+    done < <(sources 'c|h|inc' "${rooms[@]}")
+    complain_of_lines "HDF5 belongs to the corpus of data/, not to " < <(
+        sources 'c|h|inc' "${rooms[@]}" | grep -vE '^data/(corpus|build|loader)' | xargs -r grep -lE '# *include *[<"]hdf5'
+    )
+    complain_of_lines "oneDNN belongs to train/, not to " < <(
+        sources 'c|h|inc' kernels data configs infer | xargs -r grep -lE '# *include *[<"][a-z/_]*dnnl'
+    )
 }
 
 check_headers() {
-    local header
-    for header in $(git ls-files $rooms | grep '\.h$'); do
-        # shellcheck disable=SC2086
-        echo "#include \"$header\"" | gcc $flags -Wall -Werror -fsyntax-only -x c - 2>/dev/null ||
-            complain "$header does not stand on its own"
-    done
+    complain_of_lines "does not stand on its own: " < <(
+        sources h "${rooms[@]}" tests | xargs -P "$(nproc)" -I{} sh -c \
+            'echo "#include \"{}\"" | gcc '"${flags[*]}"' -Wall -Werror -fsyntax-only -x c - 2>/dev/null || echo {}'
+    )
 }
 
-# Unsafe calls anywhere; printing and exiting outside programs.
+# Unsafe calls anywhere; printing and exiting outside programs and the files that are parts of programs.
 check_banned() {
     local calls='strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|rand|srand|abort|assert'
-    grep -nE "(^|[^_a-zA-Z0-9.>])($calls) *\(" $(git ls-files $rooms | grep -E '\.(c|h|inc)$') &&
-        complain "these calls are banned: use the bounded ones, motet_fail, motet_rng"
-    grep -nE '(^|[^_a-zA-Z0-9])(printf|puts|putchar|exit|perror) *\(|fprintf *\( *(stdout|stderr)' \
-        $(git ls-files $rooms | grep '\.c$' | grep -vE '_main\.c$|/command_[a-z_]*\.c$|train/progress\.c$|infer/summary\.c$') &&
-        complain "only programs print and exit"
-    return 0
+    local parts='_main\.c$|/command_[a-z_]*\.c$|^train/progress\.c$|^infer/summary\.c$'
+    complain_of_lines "banned (use the bounded ones, MOTET_FAIL, motet_rng): " < <(
+        sources 'c|h|inc' "${rooms[@]}" | xargs -r grep -nHE "(^|[^_a-zA-Z0-9.>])($calls) *\("
+    )
+    complain_of_lines "only programs print and exit: " < <(
+        sources 'c|inc' "${rooms[@]}" | grep -vE "$parts" |
+            xargs -r grep -nHE '(^|[^_a-zA-Z0-9])(printf|puts|putchar|exit|perror) *\(|v?fprintf *\( *(stdout|stderr)'
+    )
 }
 
 check_lean() {
     local size stripped
+    complain_of_lines "longer than 450 lines, split it: " < <(
+        sources 'c|h|inc' "${rooms[@]}" | xargs -r wc -l | awk '$2 != "total" && $1 > 450 {print $2, $1}'
+    )
+    if [ ! -x "$motet" ]; then
+        complain "there is no $motet: make it first"
+        return
+    fi
+    complain_of_lines "$motet links " < <(ldd "$motet" | grep -iE 'hdf5|mpi|nccl|blas|dnnl|cuda|stdc\+\+')
     stripped=$(mktemp)
-    ldd "$motet" | grep -E 'hdf5|mpi|nccl|blas|dnnl|stdc\+\+' && complain "$motet links too much"
     strip -o "$stripped" "$motet"
     size=$(wc -c <"$stripped")
     rm -f "$stripped"
     [ "$size" -lt $((2 << 20)) ] || complain "$motet strips to $size bytes, 2 MB are allowed"
     echo "lint: $motet strips to $size bytes"
-    git ls-files $rooms | grep -E '\.(c|h|inc)$' | xargs wc -l |
-        awk '$2 != "total" && $1 > 450 {print "lint: " $2 " has " $1 " lines: split it"; bad = 1} END {exit bad}' >&2 ||
-        failed=1
 }
 
-dirty=0
-for check in $checks; do
+clean=0 dirty=0
+for check in "$@"; do
+    case $check in
+    format | tidy | layers | headers | banned | lean) ;;
+    *)
+        echo "lint.sh: '$check' is none of format, tidy, layers, headers, banned, lean" >&2
+        exit 2
+        ;;
+    esac
     failed=0
-    check_"$check"
-    if [ "$failed" = 0 ]; then echo "lint: $check is clean"; else dirty=1; fi
+    "check_$check"
+    if [ "$failed" = 0 ]; then
+        echo "lint: $check is clean"
+        clean=$((clean + 1))
+    else
+        dirty=$((dirty + 1))
+    fi
 done
-exit $dirty
+echo "$clean passed, $dirty failed"
+[ $dirty = 0 ]

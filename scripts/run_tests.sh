@@ -1,56 +1,74 @@
 #!/usr/bin/env bash
-# Runs every test program and test script; ends "N passed, M failed". run_tests.sh VARIANT_FOLDER BIN_FOLDER
+# Runs every test program and test script; ends "N passed, M failed". run_tests.sh VARIANT_FOLDER BIN_FOLDER [WORD]
+# With WORD, only those whose path has it. What they print is shown where something failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
-variant=$1 bin=$2
+cd "$(dirname "$0")/.." || exit 1
+variant=$1 bin=$2 word=${3:-}
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+export results variant
 export OMP_WAIT_POLICY=passive CMOCKA_MESSAGE_OUTPUT=TAP PYTHONDONTWRITEBYTECODE=1
-export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+unset MOTET_MODEL
+case $(realpath -m "$bin") in
+"$PWD"/*) ;; # motet finds the bundled model from where it stands
+*) export MOTET_MODEL=$PWD/infer/pretrained/motet-mini.safetensors ;;
+esac
 export MOTET_BIN=$bin/motet MOTET_DATA_BIN=$bin/motet-data MOTET_TRAIN_BIN=$bin/motet-train
 
-# One program: its output and exit status under its name. A test that hangs is a test that failed.
+# One test, named by its source: its output and exit status. A test that hangs is a test that failed.
 run_one() {
-    name=${1##*/}
-    start=$(date +%s%N)
-    case $1 in
-    *.py) set -- /usr/bin/python3 -B "$1" ;;
-    *.sh) set -- bash "$1" ;;
+    local test=$1 file=$results/${1//\//+} start command
+    case $test in
+    *.py) command=(/usr/bin/python3 -B "$test") ;;
+    *.sh) command=(bash "$test") ;;
+    *.c) command=("$variant/${test%.c}") ;;
     esac
-    timeout 900 "$@" >"$results/$name.out" 2>"$results/$name.err" </dev/null
-    echo $? >"$results/$name.status"
-    printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$name"
+    start=$(date +%s%N)
+    timeout -k 10 900 "${command[@]}" >"$file.out" 2>"$file.err" </dev/null
+    echo $? >"$file.status"
+    printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$test" | tee "$file.time"
 }
 export -f run_one
-export results
 
-programs=$(find "$variant/tests" -type f -name 'test_*' -perm -u+x | sort)
-scripts=$(find tests -name 'test_*.sh' -o -name 'test_*.py' | sort)
-printf '%s\n' $programs $scripts | xargs -P "$(nproc)" -I{} bash -c 'run_one {}'
+# The longest of the last time first, so that no core waits at the end; new ones before all others.
+mkdir -p "$variant"
+times=$variant/test_times
+find tests -name 'test_*.[cs]*' -o -name 'test_*.py' | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
+    awk -v times="$times" 'BEGIN {while ((getline line < times) > 0) {split(line, part); took[part[3]] = part[1]}}
+        {print ($1 in took ? took[$1] : 999999), $1}' | sort -k1,1nr -k2 | cut -d' ' -f2 >"$results/tests"
+xargs -a "$results/tests" -P "$(nproc)" -I{} bash -c 'run_one {}'
+[ -n "$word" ] || cat "$results"/*.time >"$times"
 
 passed=0 failed=0 skipped=0
-for status in "$results"/*.status; do
-    name=$(basename "$status" .status)
-    out=$results/$name.out
-    good=$(grep -cE '^ok ' "$out")
-    skip=$(grep -ciE '^(not )?ok .*# skip' "$out")
-    bad=$(grep -cE '^not ok ' "$out")
-    # A crash, a leak or a time-out fails the program even if each of its tests passed until then.
-    if [ "$(cat "$status")" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-    if [ $((good + bad)) = 0 ]; then bad=1; fi
-    passed=$((passed + good - skip)) skipped=$((skipped + skip)) failed=$((failed + bad))
+while read -r test; do
+    file=$results/${test//\//+}
+    status=$(cat "$file.status" 2>/dev/null || echo none)
+    skip=$(grep -ciE '^(not )?ok .*# skip' "$file.out")
+    good=$(($(grep -cE '^ok ' "$file.out") - $(grep -ciE '^ok .*# skip' "$file.out")))
+    bad=$(($(grep -cE '^not ok ' "$file.out") - $(grep -ciE '^not ok .*# skip' "$file.out")))
+    planned=$(sed -nE 's/^1\.\.([0-9]+)$/\1/p' "$file.out" | paste -sd+ | sed 's/^$/0/')
+    # A crash, a leak, a time-out or a plan cut short fails the program even if each test passed until then.
+    if [ "$bad" = 0 ]; then
+        if [ "$status" != 0 ] || [ $((good + skip)) = 0 ] || [ $((good + skip)) -lt $((planned)) ]; then bad=1; fi
+    fi
+    passed=$((passed + good)) skipped=$((skipped + skip)) failed=$((failed + bad))
     if [ "$skip" != 0 ]; then
-        echo "not run in $name:"
-        grep -iE '^(not )?ok .*# skip' "$out" | sed 's/^/    /'
-        grep -h 'not run:' "$out" "$results/$name.err" | sort -u | sed 's/^/    /'
+        echo "skipped in $test:"
+        grep -iE '^(not )?ok .*# skip' "$file.out" | sed -E 's/^(not )?/    /'
+        grep -hE '^ *not run:' "$file.out" "$file.err" | sort -u | sed 's/^/    /'
     fi
     if [ "$bad" != 0 ]; then
-        echo "failed: $name (exit status $(cat "$status"))"
-        grep -vE '^ok ' "$out" | tail -40
-        tail -40 "$results/$name.err"
+        echo "failed: $test (exit status $status)"
+        grep -vE '^ok ' "$file.out" | tail -40
+        tail -40 "$file.err"
     fi
-done
-echo "not run: no device (kernels have their CPU twins only, so far)"
+done <"$results/tests"
+echo "not run: no device (there are no GPU kernels yet: every operation has its CPU twin only)"
+if [ "${REQUIRE_CUDA:-0}" = 1 ]; then
+    echo "failed: REQUIRE_CUDA=1, and nothing ran on a device"
+    failed=$((failed + 1))
+fi
 if [ "$skipped" = 0 ]; then
     echo "$passed passed, $failed failed"
 else
