@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """PyTorch's speed on the same model and batch: bench_torch.py DUMP.safetensors [--threads N] [--steps N] [--compile]
 
-The dump is bench_train's: weights and one batch. Trains (forward, backward, fused AdamW; bf16 autocast and f32) and
-generates (batch 1 and 2, a cache of keys and values, every field drawn), prints JSON lines like the C benches.
+The dump is bench_train's: weights and one batch. Trains (forward, backward, clip, update) and generates (batch 1, and 2
+for guidance; a cache of keys and values, every field drawn) in each way that could be PyTorch's best: attention fused
+(SDPA) or plain, bf16 or f32, AdamW fused or the Muon that motet trains with, eager or, with --compile (minutes),
+torch.compile. Prints JSON lines like the C benches; who compares takes the best.
 """
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import time
@@ -17,8 +20,12 @@ import torch.nn.functional as F
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import motet_torch as model  # noqa: E402
 
+MUON = re.compile(r"\.(qkv|attn_out|cross_q|cross_kv|cross_out|gate_up|down|text_proj)$")
+TEXT_HEADS, HEADS, WINDOW, EVENTS = 12, 4, 512, 256
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 
-def timed(work, steps, warm=2):
+
+def timed(work, steps, warm):
     for _ in range(warm):
         work()
     times = []
@@ -29,88 +36,120 @@ def timed(work, steps, warm=2):
     return statistics.median(times), min(times)
 
 
-def bench_train(path, dtype, options):
+def report(count, seconds, **what):
+    print(json.dumps({**what, "threads": torch.get_num_threads(), "events_per_s": round(count / seconds[0]),
+                      "best": round(count / seconds[1])}), flush=True)
+
+
+def optimizers(parameters, name):
+    """AdamW, fused; with "muon" the hidden matrices take Muon's step, as in motet."""
+    hidden = {n: t for n, t in parameters.items() if name == "muon" and MUON.search(n)}
+    rest = [t for n, t in parameters.items() if n not in hidden]
+    parts = [torch.optim.AdamW(rest, lr=1e-4, fused=True)]
+    return parts + ([torch.optim.Muon(list(hidden.values()), lr=1e-4)] if hidden else [])
+
+
+def bench_train(path, dtype, attention, optimizer, compiled, steps):
     weights, inputs = model.load(path)
     parameters = model.parameters_of(weights)
-    optimizer = torch.optim.AdamW(parameters.values(), lr=1e-4, fused=True)
-    run = torch.compile(model.forward) if options.compile else model.forward
+    if dtype == "bf16":  # the frozen encoder need not be converted anew each step
+        for name in [n for n in weights if n.startswith("text.") and weights[n].ndim == 2]:
+            weights[name] = weights[name].bfloat16()
+    updates = optimizers(parameters, optimizer)
+    model.ATTENTION = attention
+    torch._dynamo.reset()
+    run = torch.compile(model.forward) if compiled else model.forward
 
     def step():
-        optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
-            objective, *_ = run(weights, inputs, 4, 12, 0.1)
+            objective, *_ = run(weights, inputs, HEADS, TEXT_HEADS, 0.1)
         objective.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
+        for update in updates:
+            update.step()
+            update.zero_grad(set_to_none=True)
 
-    median, best = timed(step, options.steps)
-    events = inputs["events"].shape[0]
-    print(json.dumps({"what": "train", "dtype": dtype, "threads": torch.get_num_threads(),
-                      "compiled": options.compile, "events_per_s": round(events / median),
-                      "best": round(events / best)}), flush=True)
+    report(inputs["events"].shape[0], timed(step, steps, 2), what="train", dtype=dtype, optimizer=optimizer,
+           how=f"{'compiled' if compiled else 'eager'}, {attention}")
 
 
 class Generator:
     """One event a step for `rows` sequences that share what was written, as guidance needs."""
 
-    def __init__(self, weights, inputs, rows, window=512, heads=4):
-        self.w, self.inputs, self.rows, self.heads = weights, inputs, rows, heads
+    def __init__(self, weights, inputs, rows, dtype, compiled):
+        self.w = {n: t.to(dtype) for n, t in weights.items() if not n.startswith("text.")}
+        self.inputs, self.rows, self.compiled = inputs, rows, compiled
         self.layers = sum(name.endswith(".qkv") for name in weights)
         self.width = weights["score.0.attn_out"].shape[0]
-        memory = torch.randn(rows, 40, self.width)
-        self.cross = [F.linear(memory, weights[f"score.{i}.cross_kv"]).split(self.width, dim=2) for i in range(self.layers)]
-        shape = (rows, window, self.width)
-        self.k, self.v = ([torch.zeros(shape) for _ in range(self.layers)] for _ in range(2))
+        memory = torch.randn(rows, 40, self.width).to(dtype)
+        self.cross = [F.linear(memory, self.w[f"score.{i}.cross_kv"]).split(self.width, dim=2)
+                      for i in range(self.layers)]
+        self.k, self.v = ([torch.zeros(rows, WINDOW, self.width, dtype=dtype) for _ in range(self.layers)]
+                          for _ in range(2))
+        self.run = torch.compile(self.event, dynamic=False) if compiled else self.event
 
-    def heads_of(self, x):
-        return x.view(self.rows, -1, self.heads, self.width // self.heads).transpose(1, 2)
-
-    def attend(self, q, k, v):
-        out = F.scaled_dot_product_attention(self.heads_of(q), self.heads_of(k), self.heads_of(v))
+    def attend(self, q, k, v, mask=None):
+        q, k, v = (x.view(self.rows, -1, HEADS, self.width // HEADS).transpose(1, 2) for x in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).reshape(self.rows, self.width)
 
-    def step(self, position):
-        w, row = self.w, slice(position, position + 1)
-        x = model.bag(w["score.events"], self.inputs["events"][row].long()) + \
-            model.bag(w["score.context"], self.inputs["context"][row].long())
-        x, angles = x.expand(self.rows, -1), self.inputs["angles"][row].expand(self.rows, -1)
+    def seen(self, i, k, v, position):
+        """Adds this event's k and v; what there is so far. Compiled: the whole window under a mask, for one shape."""
+        if not self.compiled:
+            at = int(position)
+            self.k[i][:, at], self.v[i][:, at] = k, v
+            return self.k[i][:, :at + 1], self.v[i][:, :at + 1], None
+        self.k[i].index_copy_(1, position, k[:, None])
+        self.v[i].index_copy_(1, position, v[:, None])
+        return self.k[i], self.v[i], (torch.arange(WINDOW) <= position)[None, None, None]
+
+    def event(self, events, context, angles, position):
+        w = self.w
+        x = model.bag(w["score.events"], events) + model.bag(w["score.context"], context)
+        x, angles = x.expand(self.rows, -1), angles.expand(self.rows, -1)
         for i in range(self.layers):
             p = f"score.{i}."
             q, k, v = F.linear(model.rmsnorm(x, w[p + "attn_norm"]), w[p + "qkv"]).split(self.width, dim=1)
-            self.k[i][:, position] = model.rope(k, angles, self.heads)
-            self.v[i][:, position] = v
-            q = model.rope(q, angles, self.heads)
-            seen = slice(0, position + 1)
-            x = x + F.linear(self.attend(q, self.k[i][:, seen], self.v[i][:, seen]), w[p + "attn_out"])
+            q, k = model.rope(q, angles, HEADS), model.rope(k, angles, HEADS)
+            x = x + F.linear(self.attend(q, *self.seen(i, k, v, position)), w[p + "attn_out"])
             q = F.linear(model.rmsnorm(x, w[p + "cross_norm"]), w[p + "cross_q"])
             x = x + F.linear(self.attend(q, *self.cross[i]), w[p + "cross_out"])
             gate, up = F.linear(model.rmsnorm(x, w[p + "ffn_norm"]), w[p + "gate_up"]).chunk(2, dim=1)
             x = x + F.linear(F.silu(gate) * up, w[p + "down"])
-        states = model.rmsnorm(x, w["score.state_norm"])
+        return self.fields(model.rmsnorm(x, w["score.state_norm"]))
+
+    def fields(self, states):
+        """A note: its type, then field after field, each from the state and the fields before it."""
+        kind = self.draw(model.field_logits(self.w, "type", states, states.new_zeros(self.rows, 0, dtype=torch.long)))
         values = torch.zeros(self.rows, 0, dtype=torch.long)
-        for name in ["type", "position", "program", "pitch", "duration", "velocity"]:
-            earlier = values if name not in ("type", "position") else values[:, :0]
-            logits = model.field_logits(w, name, states, earlier)
-            if self.rows == 2:
-                logits = (logits[1] + 2 * (logits[0] - logits[1])).unsqueeze(0)
-            probabilities, order = torch.softmax(logits[:1], -1).sort(descending=True)
-            probabilities[probabilities.cumsum(-1) - probabilities > 0.97] = 0
-            drawn = order[0, torch.multinomial(probabilities[0], 1)]
-            values = torch.cat([values if name != "position" else values[:, :0], drawn.expand(self.rows, 1)], dim=1)
+        for name in ["position", "program", "pitch", "duration", "velocity"]:
+            drawn = self.draw(model.field_logits(self.w, name, states, values))
+            values = torch.cat([values, drawn.expand(self.rows, 1)], dim=1)
+        return kind, values
+
+    def draw(self, logits):
+        """One of the most probable that hold 97 %; two rows are guided."""
+        logits = logits.float()
+        if self.rows == 2:
+            logits = (logits[1] + 2 * (logits[0] - logits[1])).unsqueeze(0)
+        probabilities, order = torch.softmax(logits, -1).sort(descending=True)
+        kept = probabilities.masked_fill(probabilities.cumsum(-1) - probabilities > 0.97, 0)
+        return order[0].take((kept[0] / torch.empty_like(kept[0]).exponential_()).argmax())
+
+    def piece(self):
+        for at in range(EVENTS):
+            row = slice(at, at + 1)
+            self.run(self.inputs["events"][row].long(), self.inputs["context"][row].long(), self.inputs["angles"][row],
+                     torch.tensor([at]))
 
 
-def bench_generate(path, rows, options):
+def bench_generate(path, rows, dtype, compiled, steps):
     weights, inputs = model.load(path)
+    torch._dynamo.reset()
     with torch.inference_mode():
-        generator = Generator(weights, inputs, rows)
-
-        def piece():
-            for position in range(256):
-                generator.step(position)
-
-        median, best = timed(piece, max(3, options.steps // 2), warm=1)
-    print(json.dumps({"what": "generate", "guidance": 2 if rows == 2 else 1, "threads": torch.get_num_threads(),
-                      "events_per_s": round(256 / median), "best": round(256 / best)}), flush=True)
+        generator = Generator(weights, inputs, rows, DTYPES[dtype], compiled)
+        seconds = timed(generator.piece, steps, 1)
+    report(EVENTS, seconds, what="generate", guidance=rows, dtype=dtype, how="compiled" if compiled else "eager")
 
 
 def main():
@@ -118,13 +157,21 @@ def main():
     parser.add_argument("dump")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, too: minutes")
+    parser.add_argument("--only", choices=["train", "generate"], help="one half")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    for dtype in ("bf16", "f32"):
-        bench_train(options.dump, dtype, options)
-    for rows in (1, 2):
-        bench_generate(options.dump, rows, options)
+    for dtype in DTYPES:
+        for rows in (1, 2) if options.only != "train" else ():
+            for compiled in [False] + [True] * options.compile:
+                bench_generate(options.dump, rows, dtype, compiled, max(3, options.steps // 2))
+        if options.only == "generate":
+            continue
+        for attention in ("sdpa", "plain"):
+            bench_train(options.dump, dtype, attention, "adamw", False, options.steps)
+            if options.compile:
+                bench_train(options.dump, dtype, attention, "adamw", True, options.steps)
+        bench_train(options.dump, dtype, "sdpa", "muon", False, options.steps)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,14 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 FIELD_NAMES = ["type", "metre", "tempo", "chord", "section", "echo", "density", "position", "program", "pitch",
                "duration", "velocity"]
 ATTRIBUTES = {"tempo": 49, "metre": 26, "key": 24, "bars": 16, "density": 16, "programs": 258}
+
+
+ATTENTION = "sdpa"  # or "plain": products and a softmax, which can be faster on a CPU
 
 
 def bag(table, ids):
@@ -20,16 +24,33 @@ def rmsnorm(x, weight, eps=1e-5):
     return (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight).to(weight.dtype)
 
 
+def lengths_of(offsets):
+    return [b - a for a, b in zip(offsets, offsets[1:])]
+
+
 def attention(q, k, v, q_offsets, k_offsets, heads, causal):
-    """Packed sequences one after another; q [N, H*W]."""
-    out = []
-    for s in range(len(q_offsets) - 1):
-        a, b, c, d = q_offsets[s], q_offsets[s + 1], k_offsets[s], k_offsets[s + 1]
-        if a == b:
-            continue
-        split = [t.view(1, t.shape[0], heads, -1).transpose(1, 2) for t in (q[a:b], k[c:d], v[c:d])]
-        out.append(F.scaled_dot_product_attention(*split, is_causal=causal).transpose(1, 2).reshape(b - a, -1))
-    return torch.cat(out)
+    """Packed sequences one after another; q [N, H*W]. Side by side with padding: one call for all of them."""
+    q_lengths, k_lengths = lengths_of(q_offsets), lengths_of(k_offsets)
+
+    def side_by_side(x, lengths):
+        return pad_sequence(x[:sum(lengths)].split(lengths), batch_first=True).unflatten(2, (heads, -1)).transpose(1, 2)
+
+    q, k, v = side_by_side(q, q_lengths), side_by_side(k, k_lengths), side_by_side(v, k_lengths)
+    unseen = None
+    if causal:  # what is padded comes last, so no row that counts sees it
+        unseen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).triu(1)
+    elif min(k_lengths) < max(k_lengths):
+        unseen = (torch.arange(k.shape[2]) >= torch.tensor(k_lengths)[:, None])[:, None, None]
+    if ATTENTION == "plain":
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+        if unseen is not None:
+            scores = scores.masked_fill(unseen, -math.inf)
+        out = torch.softmax(scores, -1).to(v.dtype) @ v
+    else:
+        mask = None if causal or unseen is None else ~unseen
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    out = out.transpose(1, 2).flatten(2)
+    return torch.cat([one[:length] for one, length in zip(out.unbind(0), q_lengths)])
 
 
 def rope(x, angles, heads):
