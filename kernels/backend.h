@@ -6,6 +6,7 @@
 #define MOTET_BACKEND_H
 
 #include "kernels/attention.h"
+#include "kernels/core/memory.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embed.h"
 #include "kernels/gather.h"
@@ -19,7 +20,8 @@
 #include "kernels/swiglu.h"
 
 typedef struct motet_backend {
-    const char *name; /* "cpu" */
+    const char *name; /* "cpu", "cuda" */
+    const motet_memory *memory;
     motet_embed_forward_fn *embed_forward;
     motet_embed_backward_fn *embed_backward;
     motet_rmsnorm_forward_fn *rmsnorm_forward;

@@ -2,6 +2,7 @@
 
 static const motet_backend cpu = {
     .name = "cpu",
+    .memory = &motet_host_memory,
     .embed_forward = motet_cpu_embed_forward,
     .embed_backward = motet_cpu_embed_backward,
     .rmsnorm_forward = motet_cpu_rmsnorm_forward,
