@@ -1,6 +1,10 @@
 /* counters: what a kernel did, summed over its launches. Written by the interpreter and the memory
  * side, read by the profile. SOFTGPU_PROFILE=file writes one JSON line a kernel and launch shape at
  * exit.
+ * Its keys are the members below, and "kernel", "grid": [x,y,z], "threads": [x,y,z],
+ * "dynamic_shared"; instructions and lanes are objects by kind ("integer", "float", "special",
+ * "move", "compare", "control", "sync", "exchange", "global_load", "global_store", "shared_load",
+ * "shared_store", "other_memory", "atomic", "async_copy", "mma").
  */
 #ifndef SOFTGPU_COUNTERS_H
 #define SOFTGPU_COUNTERS_H

@@ -15,7 +15,8 @@ bool sg_loaded_global(uint64_t *address, uint64_t *bytes, sg_loaded *loaded, con
 
 const sg_function *sg_kernel_function(const sg_kernel *kernel);
 /* params: packed as the function's parameter offsets say. Checks launch limits (threads, shared
- * memory, .maxntid), runs the grid, updates counters. False if anything was reported. */
+ * memory as if all of it had been opted in, .maxntid), runs the grid, updates counters. False if
+ * anything was reported. */
 bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_t threads[3],
                       uint64_t dynamic_shared, const void *params);
 

@@ -5,6 +5,8 @@
  * (pinned) memory has the host's own address. Blocks start at 512-byte boundaries with gaps between
  * them; a freed block is remembered, so that use after free is named as such.
  *
+ * One thread at a time: the driver's entry points hold a lock.
+ *
  * Shared memory of a block and local memory of a thread are windows in the generic address space.
  */
 #ifndef SOFTGPU_MEMORY_H
@@ -31,6 +33,9 @@ uint64_t sg_memory_unwritten(uint64_t address, uint64_t bytes);
 /* At the end of the process: blocks that are still there. */
 uint64_t sg_memory_live(void);
 
+/* A sentence about an address for reports: "16 bytes past the end of block x of 4,096 bytes". */
+void sg_memory_where(char *text, size_t room, uint64_t address);
+
 /* ---- Accesses of a warp. */
 typedef enum sg_access_kind { SG_READ, SG_WRITE, SG_ATOMIC } sg_access_kind;
 
@@ -42,14 +47,16 @@ typedef struct sg_access {
 
 /* Checks an access of `bytes` (1..16) at each lane's address: the right space, inside one live
  * block, aligned to `bytes`, ordered with everybody else's (race.h); counts sectors and bank
- * conflicts. The lanes that may go on are returned; for the others a report was made. An address
- * register that is tainted is reported here, too: pass its taint. For writes `taint` says which
- * lanes store tainted values: their bytes become unwritten again. */
+ * conflicts. The lanes that may go on are returned; for the others a report was made. value_taint:
+ * of a write, the lanes that store tainted values: their bytes become unwritten again; of a read or
+ * an atomic, the lanes whose address is tainted: that is reported. Addresses of SG_SHARED, SG_LOCAL
+ * and SG_PARAM are offsets in their window. */
 uint32_t sg_access_lanes(sg_access *access, sg_warp *warp, const sg_op *op, uint32_t lanes,
                          sg_space space, const uint64_t addresses[SG_LANES], int bytes,
                          sg_access_kind kind, uint32_t value_taint);
 
-/* The same for one lane's range of any length, as asynchronous copies make them. NULL: reported. */
+/* The same for one lane's range of any length, as asynchronous copies make them. NULL: reported.
+ * A write's bytes count as written only when sg_set_written says so: they land later. */
 unsigned char *sg_access_range(sg_warp *warp, const sg_op *op, int lane, sg_space space,
                                uint64_t address, uint64_t bytes, sg_access_kind kind);
 

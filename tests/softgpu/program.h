@@ -93,6 +93,9 @@ typedef struct sg_program {
 /* module_base: address of the module's globals (symbol offsets are added), const_base likewise. */
 bool sg_program_make(sg_program **program, const sg_module *module, const sg_function *function,
                      uint64_t global_base, uint64_t const_base, char *sentence, size_t room);
+/* Where the instruction stands for which the last sg_program_make of this thread refused; NULL if
+ * it failed for another reason. Belongs to the module. */
+const sg_place *sg_program_refusal(void);
 void sg_program_free(sg_program *program);
 
 /* ---- For those who bind instructions: every family of instructions is a table in its own file. */

@@ -48,7 +48,7 @@ typedef enum sg_operand_kind {
     SG_SYMBOL,  /* a symbol's address as a value (mov) */
     SG_SPECIAL, /* %tid.x and its like */
     SG_LABEL,
-    SG_VECTOR, /* {a, b, ...} */
+    SG_VECTOR, /* {a, b, ...}; the table of brx.idx: its labels; [a, {b, c}]: address, vector */
     SG_SINK,   /* _ */
 } sg_operand_kind;
 
@@ -141,6 +141,13 @@ typedef struct sg_function {
     int max_threads[3], required_threads[3];         /* .maxntid, .reqntid; 0: not said */
 } sg_function;
 
+/* The initial value of 8 bytes of a global or constant variable is another one's address. */
+typedef struct sg_relocation {
+    int symbol, target; /* of the module's symbols */
+    uint64_t offset;    /* within `symbol` */
+    int64_t addend;
+} sg_relocation;
+
 typedef struct sg_module {
     char *text; /* the PTX, owned */
     char **files;
@@ -151,6 +158,8 @@ typedef struct sg_module {
     uint64_t global_bytes, const_bytes;
     sg_function *functions;
     int function_count;
+    sg_relocation *relocations;
+    int relocation_count;
     void *strings; /* private */
 } sg_module;
 
