@@ -130,11 +130,31 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call test_rule,$(r))))
 .PRECIOUS: $(VARIANT)/%.o
 
+include kernels/cuda/cuda.mk
+
+# softgpu, the tests' GPU: a libcuda.so.1 that runs PTX. Its own tests link it without the driver's names.
+SOFTGPU     := $(VARIANT)/tests/softgpu/libcuda.so.1
+softgpu_own := $(call objects,$(filter-out $(wildcard tests/softgpu/test_*.c tests/softgpu/harness*.c),$(wildcard tests/softgpu/*.c)))
+# Without the toolkit there is no cuda.h for the entry points, and nothing to run.
+ifeq ($(NVCC),)
+TESTS := $(filter-out tests/softgpu/% tests/device/%,$(TESTS))
+endif
+$(VARIANT)/tests/softgpu/%.o: FLAGS_here = -fPIC -ffp-contract=off
+$(SOFTGPU): $(softgpu_own)
+	$(call say,LD)
+	$(Q)$(LINK) -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs -Wl,-z,nodelete $^ -lzstd -lm $(LDLIBS) -o $@
+$(VARIANT)/tests/softgpu/test_%: $(VARIANT)/tests/softgpu/test_%.o $(call objects,$(wildcard tests/softgpu/harness*.c)) $(softgpu_own)
+	$(call say,LD)
+	$(Q)$(LINK) $^ -lzstd -lcmocka -lm $(LDLIBS) -o $@
+
 .PHONY: tests $(ROOMS:%=tests-%)
 tests: $(call test_bin,$(TESTS)) ## build every test program
 $(foreach r,$(ROOMS),$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/test_*.c))))
 
 BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.c))
+$(BIN)/profile_kernels: $(VARIANT)/tests/bench/profile_kernels.o $(L_kernels)
+	$(call say,LD)
+	$(Q)$(LINK) $^ -lm $(LDLIBS) -o $@
 $(BIN)/bench_%: $(VARIANT)/tests/bench/bench_%.o $(L_train)
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -153,7 +173,7 @@ LINTS     := format tidy layers headers banned lean
 # What needs packages is made by a second make, which finds them; on all cores unless -j was given.
 again = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: run test test-slow bench fuzz lint $(LINTS:%=check-%) install clean
+.PHONY: run test test-softgpu test-mutants profile-kernels test-slow bench fuzz lint $(LINTS:%=check-%) install clean
 run: ## install what is missing, build, and write PROMPT="..." as a .mid here
 	@scripts/install_deps.sh run
 	@$(again) $(BIN)/motet
@@ -164,6 +184,23 @@ test: ## install what is missing, build and run every test
 	@scripts/fetch_encoder.sh
 	@$(again) all tests
 	@scripts/run_tests.sh $(VARIANT) $(BIN) $(ONLY)
+
+test-softgpu: ## the CUDA back-end over softgpu: every op, three schedules, all checks
+	@scripts/install_deps.sh test
+	@scripts/fetch_encoder.sh
+	@$(again) all tests $(SOFTGPU)
+	@DEVICE=softgpu scripts/run_tests.sh $(VARIANT) $(BIN) $(ONLY)
+
+KERNEL ?=
+test-mutants: ## plant every fault into every kernel (KERNEL=regex picks), and see that tests notice: hours
+	@scripts/install_deps.sh test
+	@$(again) all tests-kernels $(SOFTGPU)
+	@python3 -B tests/softgpu/mutants.py --tests $(VARIANT)/tests/kernels --softgpu $(dir $(SOFTGPU)) --plugin $(PLUGIN) --kernel '$(KERNEL)'
+
+profile-kernels: ## what each kernel does at the model's shapes, counted on softgpu
+	@scripts/install_deps.sh test
+	@$(again) all $(BIN)/profile_kernels $(SOFTGPU)
+	@python3 -B scripts/profile_kernels.py --bin $(BIN) --softgpu $(dir $(SOFTGPU)) --ptxas $(CUDA)
 
 test-slow: ## what takes longer: a thousand generated pieces
 	@scripts/install_deps.sh test
@@ -196,6 +233,11 @@ install: $(PROGRAMS:%=$(BIN)/%) ## PROGRAMS, model and licence into PREFIX, belo
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/motet
 	install $^ $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(wildcard infer/pretrained/*.safetensors) LICENSE $(DESTDIR)$(PREFIX)/share/motet
+ifneq ($(PLUGIN),)
+	@$(again) $(PLUGIN)
+	install -d $(DESTDIR)$(PREFIX)/lib/motet
+	install $(PLUGIN) $(DESTDIR)$(PREFIX)/lib/motet
+endif
 
 clean: ## remove what was built
 	rm -rf $(O)

@@ -55,6 +55,7 @@
     X(train, eval_batches, INT, 8, 1, 100000, "batches of an evaluation")                              \
     X(train, save_every, I64, 500, 0, 1000000000, "steps between checkpoints; 0: only at the end")     \
     X(train, log_every, I64, 10, 1, 1000000, "steps between log lines")                                \
+    X(train, device, STR, "auto", 0, 0, "auto (a GPU if there is one), cpu, cuda, cuda:N")             \
     X(train, threads, INT, 0, 0, 1024, "OpenMP threads; 0: all cores")                                 \
     X(run, dir, STR, "runs/mini", 0, 0, "run directory: log, checkpoints, resolved settings")          \
     X(run, encoder, STR, "", 0, 0, "safetensors of a pretrained text encoder (Hugging Face BERT)")     \

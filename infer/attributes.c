@@ -35,8 +35,23 @@ int motet_attribute_head_width(int text_width) {
     return text_width % 32 == 0 ? 32 : 16;
 }
 
-void motet_attributes_layout(motet_attribute_acts *acts, motet_arena *arena,
+/* Which query and which row belong to what: the same for any number of texts. */
+static void write_indices(motet_attribute_acts *acts) {
+    int32_t *ids = acts->query_ids.data;
+    for (int s = 0; s <= acts->capacity; s++)
+        acts->query_offsets[s] = s * MOTET_ATTRIBUTES;
+    for (int a = 0; a < MOTET_ATTRIBUTES; a++) {
+        int32_t *rows = acts->rows[a].data;
+        for (int s = 0; s < acts->capacity; s++) {
+            rows[s] = s * MOTET_ATTRIBUTES + a;
+            ids[rows[s]] = a;
+        }
+    }
+}
+
+void motet_attributes_layout(motet_attribute_acts *acts, motet_arenas *arenas,
                              const motet_settings *settings, int sequences, motet_dtype dtype) {
+    motet_arena *arena = &arenas->device, *shared = &arenas->shared;
     const int64_t width = settings->model_text_width;
     const int64_t rows = (int64_t)sequences * MOTET_ATTRIBUTES;
     const int64_t dims[] = {rows, width}, id_dims[] = {rows, 1};
@@ -44,29 +59,17 @@ void motet_attributes_layout(motet_attribute_acts *acts, motet_arena *arena,
     acts->queries = motet_arena_tensor(arena, dtype, 2, dims);
     acts->pooled = motet_arena_tensor(arena, dtype, 2, dims);
     acts->lse = motet_arena_tensor(arena, MOTET_F32, 2, lse_dims);
-    acts->query_ids = motet_arena_tensor(arena, MOTET_I32, 2, id_dims);
+    acts->query_ids = motet_arena_tensor(shared, MOTET_I32, 2, id_dims);
     for (int a = 0; a < MOTET_ATTRIBUTES; a++) {
         const int64_t gathered_dims[] = {sequences, width}, row_dims[] = {sequences};
         const int64_t logit_dims[] = {sequences, motet_attribute_size(a)};
         acts->gathered[a] = motet_arena_tensor(arena, dtype, 2, gathered_dims);
-        acts->logits[a] = motet_arena_tensor(arena, MOTET_F32, 2, logit_dims);
-        acts->rows[a] = motet_arena_tensor(arena, MOTET_I32, 1, row_dims);
+        acts->logits[a] = motet_arena_tensor(shared, MOTET_F32, 2, logit_dims);
+        acts->rows[a] = motet_arena_tensor(shared, MOTET_I32, 1, row_dims);
     }
-    acts->query_offsets = motet_arena_take(arena, (int64_t)sequences + 1, sizeof(int32_t));
+    acts->query_offsets = motet_arena_take(shared, (int64_t)sequences + 1, sizeof(int32_t));
     acts->capacity = sequences;
-}
-
-static void write_indices(motet_attribute_acts *acts, int sequences) {
-    int32_t *ids = acts->query_ids.data;
-    for (int s = 0; s <= sequences; s++)
-        acts->query_offsets[s] = s * MOTET_ATTRIBUTES;
-    for (int a = 0; a < MOTET_ATTRIBUTES; a++) {
-        int32_t *rows = acts->rows[a].data;
-        for (int s = 0; s < sequences; s++) {
-            rows[s] = s * MOTET_ATTRIBUTES + a;
-            ids[rows[s]] = a;
-        }
-    }
+    if (acts->query_offsets) write_indices(acts);
 }
 
 motet_status motet_attributes_forward(motet_attribute_acts *acts, const motet_backend *backend,
@@ -77,7 +80,6 @@ motet_status motet_attributes_forward(motet_attribute_acts *acts, const motet_ba
         return MOTET_FAIL(MOTET_E_USAGE, "the attribute heads were laid out for %d texts, not %d",
                           acts->capacity, sequences);
     if (sequences == 0) return MOTET_OK;
-    write_indices(acts, sequences);
 
     const int width = settings->model_text_width;
     const int head_width = motet_attribute_head_width(width);

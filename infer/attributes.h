@@ -38,18 +38,19 @@ typedef struct motet_attribute_acts {
     motet_tensor pooled;                     /* [S*A, D] */
     motet_tensor lse;                        /* [S*A, heads] f32 */
     motet_tensor gathered[MOTET_ATTRIBUTES]; /* [S, D]: the rows of pooled of one attribute */
-    motet_tensor logits[MOTET_ATTRIBUTES];   /* [S, size of the attribute] f32 */
+    motet_tensor logits[MOTET_ATTRIBUTES];   /* [S, size of the attribute] f32, shared memory */
     motet_tensor query_ids;                  /* [S*A, 1] i32: row of weights.queries */
     motet_tensor rows[MOTET_ATTRIBUTES];     /* [S] i32: s*A + a */
     int32_t *query_offsets;                  /* [S+1]: 0, A, 2A .. */
     int capacity;                            /* S */
 } motet_attribute_acts;
 
-void motet_attributes_layout(motet_attribute_acts *acts, motet_arena *arena,
+void motet_attributes_layout(motet_attribute_acts *acts, motet_arenas *arenas,
                              const motet_settings *settings, int sequences, motet_dtype dtype);
 
 /* states [text_offsets[S], D] of S packed texts, in the dtype of the activations; a text without
- * tokens pools to zeros. MOTET_E_USAGE if there are more texts than the layout holds. */
+ * tokens pools to zeros. The host may read the logits after synchronize. MOTET_E_USAGE if there are
+ * more texts than the layout holds. */
 motet_status motet_attributes_forward(motet_attribute_acts *acts, const motet_backend *backend,
                                       const motet_attribute_weights *weights,
                                       const motet_settings *settings, motet_tensor states,

@@ -19,15 +19,18 @@ enum {
 
 struct motet_session {
     const motet_engine *engine;
-    motet_arena arena;
+    motet_arenas arenas;
     motet_text_acts text;
     motet_attribute_acts attributes;
     motet_score_acts score;
     motet_score_cache caches[GUIDED]; /* for 1 and 2 sequences, on the same memory */
     motet_field_acts field;
     motet_score_input input;
-    int32_t *text_ids, text_offsets[2];
+    int32_t *text_ids, *text_offsets;
     int32_t *values; /* [GUIDED, MOTET_BAR_FIELDS]: rows of field_values */
+    int32_t *mask;   /* [MOTET_MASK_WORDS] of the field to draw */
+    motet_sample_params *sample;
+    motet_sample_result *result;
 
     /* of the piece at hand */
     const motet_request *request;
@@ -43,21 +46,21 @@ struct motet_session {
 
 static void layout(motet_session *s) {
     const motet_settings *settings = &s->engine->checkpoint.settings;
-    motet_arena *arena = &s->arena;
+    motet_arenas *arenas = &s->arenas;
     int32_t rows = GUIDED * settings->model_window, text = settings->model_text_limit;
     int32_t memory = text + GUIDED * MOTET_MAX_CONTROLS;
     int width = settings->model_width / settings->model_heads;
-    motet_text_layout(&s->text, arena, settings, text, MOTET_F32);
-    motet_attributes_layout(&s->attributes, arena, settings, 1, MOTET_F32);
-    motet_score_acts_layout(&s->score, arena, settings, rows, memory, text, MOTET_F32, 0);
-    motet_score_cache_layout(&s->caches[1], arena, settings, GUIDED, settings->model_window, memory,
-                             MOTET_F32);
+    motet_text_layout(&s->text, arenas, settings, text, MOTET_F32);
+    motet_attributes_layout(&s->attributes, arenas, settings, 1, MOTET_F32);
+    motet_score_acts_layout(&s->score, &arenas->device, settings, rows, memory, text, MOTET_F32, 0);
+    motet_score_cache_layout(&s->caches[1], arenas, settings, GUIDED, settings->model_window,
+                             memory, MOTET_F32);
     s->caches[0] = s->caches[1];
     s->caches[0].sequences = 1;
     for (int i = 0; i < settings->model_layers; i++)
         s->caches[0].k[i].dims[0] = s->caches[0].v[i].dims[0] = 1;
-    motet_field_acts_layout(&s->field, arena, settings, GUIDED, MOTET_F32);
-#define INTS(count) motet_arena_take(arena, count, sizeof(int32_t))
+    motet_field_acts_layout(&s->field, &arenas->device, settings, GUIDED, MOTET_F32);
+#define INTS(count) motet_arena_take(&arenas->shared, count, sizeof(int32_t))
     s->caches[0].row_offsets = INTS(3);
     s->input.offsets = INTS(GUIDED + 2);
     s->input.events = INTS((int64_t)rows * MOTET_EVENT_FEATURES);
@@ -67,8 +70,12 @@ static void layout(motet_session *s) {
     s->input.memory_text = INTS(memory);
     s->input.memory_controls = INTS(memory);
     s->text_ids = INTS(text);
+    s->text_offsets = INTS(2);
     s->values = INTS(GUIDED * MOTET_BAR_FIELDS);
+    s->mask = INTS(MOTET_MASK_WORDS);
 #undef INTS
+    s->sample = motet_arena_take(&arenas->shared, 1, sizeof *s->sample);
+    s->result = motet_arena_take(&arenas->shared, 1, sizeof *s->result);
     if (s->caches[0].row_offsets) s->caches[0].row_offsets[1] = s->caches[0].row_offsets[2] = 1;
 }
 
@@ -76,8 +83,9 @@ motet_status motet_session_make(motet_session **session, const motet_engine *eng
     motet_session *s = calloc(1, sizeof *s);
     if (!s) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate a session");
     s->engine = engine;
+    s->arenas = motet_arenas_on(engine->backend->memory);
     layout(s);
-    motet_status status = motet_arena_bind(&s->arena);
+    motet_status status = motet_arenas_bind(&s->arenas);
     if (status != MOTET_OK) {
         free(s);
         return status;
@@ -89,7 +97,7 @@ motet_status motet_session_make(motet_session **session, const motet_engine *eng
 
 void motet_session_free(motet_session *session) {
     if (!session) return;
-    motet_arena_free(&session->arena);
+    motet_arenas_free(&session->arenas);
     free(session);
 }
 
@@ -116,19 +124,22 @@ static void add_memory(motet_score_input *input, int32_t text_count,
 static motet_status hear(motet_session *s, motet_plan *plan) {
     const motet_backend *backend = s->engine->backend;
     const motet_checkpoint *model = &s->engine->checkpoint;
+    const motet_weights *weights = s->engine->weights;
     const motet_settings *settings = &model->settings;
     const char *prompt = s->request->prompt;
     int32_t tokens;
     motet_tensor states;
+    MOTET_TRY(backend->memory->synchronize()); /* a piece that was stopped may have left ops */
     MOTET_TRY(motet_wordpiece_encode(s->text_ids, &tokens, settings->model_text_limit,
                                      &s->stats.prompt_truncated, model->tokenizer, prompt,
                                      strlen(prompt)));
     s->stats.prompt_tokens = tokens;
     s->text_offsets[1] = tokens;
-    MOTET_TRY(motet_text_forward(&states, &s->text, backend, &model->weights.text, settings,
-                                 s->text_ids, s->text_offsets, 1));
-    MOTET_TRY(motet_attributes_forward(&s->attributes, backend, &model->weights.attributes,
-                                       settings, states, s->text_offsets, 1));
+    MOTET_TRY(motet_text_forward(&states, &s->text, backend, &weights->text, settings, s->text_ids,
+                                 s->text_offsets, 1));
+    MOTET_TRY(motet_attributes_forward(&s->attributes, backend, &weights->attributes, settings,
+                                       states, s->text_offsets, 1));
+    MOTET_TRY(backend->memory->synchronize()); /* the plan reads the logits */
     motet_plan_make(plan, s->request, &s->attributes);
 
     motet_controls nothing = motet_controls_none();
@@ -137,7 +148,7 @@ static motet_status hear(motet_session *s, motet_plan *plan) {
     s->input.memory_offsets[0] = 0;
     add_memory(&s->input, heard, &plan->controls);
     if (s->cache->sequences == GUIDED) add_memory(&s->input, 0, &nothing);
-    return motet_score_memory(&s->score, backend, &model->weights, &s->input, states);
+    return motet_score_memory(&s->score, backend, weights, &s->input, states);
 }
 
 /* Writes a row of the window for every sequence: they differ in memory, not in what was written. */
@@ -172,9 +183,9 @@ static motet_status open_window(motet_session *s, int64_t first, int32_t first_b
     for (int32_t i = 0; i <= sequences; i++)
         s->input.offsets[i] = i * rows;
     s->input.offsets[sequences + 1] = s->input.rows;
-    MOTET_TRY(motet_score_forward(&s->score, s->cache, engine->backend, &engine->checkpoint.weights,
+    MOTET_TRY(motet_score_forward(&s->score, s->cache, engine->backend, engine->weights,
                                   &engine->checkpoint.settings, &s->input));
-    for (int32_t i = 0; i < sequences; i++)
+    for (int32_t i = 0; i < sequences && rows > 1; i++)
         MOTET_TRY(engine->backend->convert(
             motet_tensor_rows(s->score.states, i, 1),
             motet_tensor_rows(s->score.states, (int64_t)(i + 1) * rows - 1, 1)));
@@ -201,7 +212,7 @@ static motet_status next_state(motet_session *s) {
     motet_cursor_advance(&s->cursor, &row, s->events + s->window_first);
     put_row(s, &row, 0, 1);
     s->input.rows = s->cache->sequences;
-    return motet_score_step(&s->score, s->cache, engine->backend, &engine->checkpoint.weights,
+    return motet_score_step(&s->score, s->cache, engine->backend, engine->weights,
                             &engine->checkpoint.settings, &s->input);
 }
 
@@ -216,32 +227,31 @@ static motet_status draw_field(motet_session *s, int32_t *symbols, int place, in
         for (int j = 0; j < earlier; j++)
             s->values[r * earlier + j] = motet_field_offset(field - earlier + j) + symbols[1 + j];
     motet_tensor logits;
-    MOTET_TRY(motet_field_forward(&logits, &s->field, engine->backend, &engine->checkpoint.weights,
-                                  field, motet_tensor_rows(s->score.states, 0, rows),
-                                  (motet_tensor){0},
+    MOTET_TRY(motet_field_forward(&logits, &s->field, engine->backend, engine->weights, field,
+                                  motet_tensor_rows(s->score.states, 0, rows), (motet_tensor){0},
                                   motet_matrix(s->values, MOTET_I32, rows, earlier)));
-    int32_t mask[MOTET_MASK_WORDS];
-    motet_constraints_mask(mask, &s->constraints, field, symbols, grammar);
-    motet_sample_params params = {.temperature = sampling->temperature,
-                                  .guidance = sampling->guidance,
-                                  .repetition_penalty = 1,
-                                  .top_p = sampling->top_p,
-                                  .min_p = sampling->min_p,
-                                  .top_k = sampling->top_k,
-                                  .seed = s->request->seed,
-                                  .stream = STREAM_SAMPLE,
-                                  .counter = s->draws++};
-    motet_sample_result result;
+    motet_constraints_mask(s->mask, &s->constraints, field, symbols, grammar);
+    *s->sample = (motet_sample_params){.temperature = sampling->temperature,
+                                       .guidance = sampling->guidance,
+                                       .repetition_penalty = 1,
+                                       .top_p = sampling->top_p,
+                                       .min_p = sampling->min_p,
+                                       .top_k = sampling->top_k,
+                                       .seed = s->request->seed,
+                                       .stream = STREAM_SAMPLE,
+                                       .counter = s->draws++};
     int64_t words = (logits.dims[1] + 31) / 32;
     MOTET_TRY(engine->backend->sample(
-        &result, motet_tensor_rows(logits, 0, 1),
+        s->result, motet_tensor_rows(logits, 0, 1),
         rows == GUIDED ? motet_tensor_rows(logits, 1, 1) : (motet_tensor){0},
-        motet_matrix(mask, MOTET_I32, 1, words), (motet_tensor){0}, &params));
-    symbols[place] = result.symbol;
-    *mass += result.legal_mass;
+        motet_matrix(s->mask, MOTET_I32, 1, words), (motet_tensor){0}, s->sample));
+    MOTET_TRY(engine->backend->memory->synchronize());
+    int32_t symbol = s->result->symbol;
+    symbols[place] = symbol;
+    *mass += s->result->legal_mass;
     s->stats.drawn_fields++;
-    motet_constraints_mask(mask, &s->constraints, field, symbols, 1);
-    *legal = (uint32_t)mask[result.symbol >> 5] >> (result.symbol & 31) & 1;
+    motet_constraints_mask(s->mask, &s->constraints, field, symbols, 1);
+    *legal = (uint32_t)s->mask[symbol >> 5] >> (symbol & 31) & 1;
     return MOTET_OK;
 }
 

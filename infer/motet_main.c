@@ -15,6 +15,8 @@
 #include "infer/piano_roll.h"
 #include "infer/summary.h"
 #include "infer/wav.h"
+#include "kernels/core/log.h"
+#include "kernels/device.h"
 
 #ifndef MOTET_MODEL_DIR
 #define MOTET_MODEL_DIR "/usr/local/share/motet"
@@ -84,6 +86,16 @@ static int show_progress(void *user, int bar, int bars) {
     return 0;
 }
 
+/* Lines of the libraries wait until the model is open: beside an error they would be noise. */
+static char log_line[1024];
+
+static void keep_log(void *user, motet_log_level level, const char *line) {
+    const motet_options *options = user;
+    if (options->quiet && level == MOTET_LOG_INFO) return;
+    snprintf(log_line, sizeof log_line, "motet: %s%s\n",
+             level == MOTET_LOG_WARN ? "warning: " : "", line);
+}
+
 static motet_status write_stdout(const unsigned char *bytes, size_t size) {
     if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0)
         return MOTET_FAIL(MOTET_E_IO, "cannot write to standard output: %s", strerror(errno));
@@ -124,8 +136,11 @@ static motet_status run(const motet_options *options) {
     }
     FILE *words = output ? stdout : stderr; /* standard output may be the piece itself */
     motet_engine engine;
+    const motet_backend *backend;
     MOTET_TRY(find_model(model, options->model));
-    MOTET_TRY(motet_engine_open(&engine, model));
+    MOTET_TRY(motet_device_open(&backend, options->device));
+    MOTET_TRY(motet_engine_open(&engine, model, backend));
+    fputs(log_line, stderr);
     motet_take take;
     int live = isatty(2) && !options->quiet && !options->json;
     motet_status status =
@@ -165,6 +180,7 @@ int main(int argc, char **argv) {
         puts("motet 0.1.0");
         return 0;
     }
+    motet_log_to(keep_log, &options);
     if (!options.seed_given) options.request.seed = random_seed();
     if (options.threads > 0) omp_set_num_threads(options.threads);
     status = run(&options);

@@ -27,7 +27,8 @@ const char motet_options_help[] =
     "  --svg FILE          piano roll         --wav FILE  sound, through FluidSynth\n"
     "  --soundfont FILE    for --wav          --model FILE  another checkpoint\n"
     "else\n"
-    "  --json  --quiet  --threads N  --device cpu|auto  --version  -h, --help\n"
+    "  --device D          auto (default: a GPU if there is one), cpu, cuda, cuda:N\n"
+    "  --json  --quiet  --threads N  --version  -h, --help\n"
     "a prompt of - is read from standard input; -- ends the flags\n"
     "exit codes: 0 done, 2 impossible request, 3 damaged file, 4 input or output failed,\n"
     "            5 out of memory, 6 not available here\n";
@@ -201,9 +202,8 @@ static motet_status read_value(motet_options *options, int flag, const char *val
         options->model = value;
         return MOTET_OK;
     case DEVICE:
-        if (!strcmp(value, "cpu") || !strcmp(value, "auto")) return MOTET_OK;
-        return MOTET_FAIL(MOTET_E_UNSUPPORTED,
-                          "device '%.30s' is not built in; devices are cpu and auto", value);
+        options->device = value;
+        return MOTET_OK;
     default:
         break;
     }
@@ -285,6 +285,7 @@ static int flag_of(const char *argument, const char **value) {
 
 motet_status motet_options_read(motet_options *options, int argc, char **argv) {
     *options = (motet_options){
+        .device = "auto",
         .request = {.facts = motet_facts_none(), .sampling = motet_sampling_default()}};
     int words_only = 0;
     for (int i = 1; i < argc; i++) {

@@ -7,6 +7,7 @@
 typedef struct motet_options {
     motet_request request; /* prompt points into the command line, or into stdin's text */
     const char *model, *output, *svg, *wav, *soundfont; /* NULL: not given; output "-": stdout */
+    const char *device;                                 /* as kernels/device.h spells it */
     int quiet, json, help, version, threads;
     int seed_given;
     char prompt_text[MOTET_MAX_PROMPT + 2]; /* of stdin, when the prompt is "-" */

@@ -9,6 +9,7 @@ void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
                              int32_t text_rows, motet_dtype dtype, int keep) {
     int64_t n = rows, m = memory_rows, d = settings->model_width, f = settings->model_ffn,
             h = settings->model_heads;
+    int64_t width = d / h;
 #define MATRIX(type, r, c) motet_arena_tensor(arena, type, 2, (const int64_t[]){r, c})
 #define VECTOR(type, r) motet_arena_tensor(arena, type, 1, (const int64_t[]){r})
     acts->dtype = dtype;
@@ -18,6 +19,7 @@ void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
     acts->memory_rstd = VECTOR(MOTET_F32, m);
     acts->memory = MATRIX(dtype, m, d);
     acts->embedded = MATRIX(MOTET_F32, n, d);
+    acts->angles = MATRIX(MOTET_F32, n, width);
     acts->x = MATRIX(MOTET_F32, n, d);
     acts->rstd = VECTOR(MOTET_F32, n);
     acts->states = MATRIX(MOTET_F32, n, d);
@@ -50,22 +52,37 @@ void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
 #undef VECTOR
 }
 
-void motet_score_cache_layout(motet_score_cache *cache, motet_arena *arena,
+static void write_rows(motet_score_cache *cache) {
+    for (int32_t i = 0; i < cache->sequences + 2; i++)
+        cache->row_offsets[i] = i <= cache->sequences ? i : cache->sequences;
+    for (int32_t i = 0; i < cache->sequences * cache->capacity; i++) {
+        cache->q_rows[i] = 3 * i;
+        cache->k_rows[i] = 3 * i + 1;
+        cache->v_rows[i] = 3 * i + 2;
+    }
+}
+
+void motet_score_cache_layout(motet_score_cache *cache, motet_arenas *arenas,
                               const motet_settings *settings, int32_t sequences, int32_t capacity,
                               int32_t memory_rows, motet_dtype dtype) {
+    motet_arena *arena = &arenas->device, *shared = &arenas->shared;
     int64_t rows[3] = {sequences, capacity, settings->model_width};
     int64_t memory[2] = {memory_rows, 2 * (int64_t)settings->model_width};
     cache->sequences = sequences;
     cache->capacity = capacity;
-    cache->lengths = motet_arena_take(arena, sequences, sizeof *cache->lengths);
-    cache->row_offsets = motet_arena_take(arena, (int64_t)sequences + 2, sizeof(int32_t));
-    for (int32_t i = 0; cache->row_offsets && i < sequences + 2; i++)
-        cache->row_offsets[i] = i <= sequences ? i : sequences;
     for (int i = 0; i < settings->model_layers; i++) {
         cache->k[i] = motet_arena_tensor(arena, dtype, 3, rows);
         cache->v[i] = motet_arena_tensor(arena, dtype, 3, rows);
         cache->cross_kv[i] = motet_arena_tensor(arena, dtype, 2, memory);
     }
+#define INTS(count) motet_arena_take(shared, count, sizeof(int32_t))
+    cache->lengths = INTS(sequences);
+    cache->row_offsets = INTS((int64_t)sequences + 2);
+    cache->q_rows = INTS((int64_t)sequences * capacity);
+    cache->k_rows = INTS((int64_t)sequences * capacity);
+    cache->v_rows = INTS((int64_t)sequences * capacity);
+#undef INTS
+    if (cache->v_rows) write_rows(cache);
 }
 
 /* View of columns [first, ...) of the first row: for ops that take a pitch. */
@@ -110,27 +127,31 @@ static motet_status embed_rows(motet_score_acts *acts, const motet_backend *back
     MOTET_TRY(
         backend->embed_forward(context, weights->context,
                                motet_matrix(input->context, MOTET_I32, n, MOTET_CONTEXT_FEATURES)));
-    return backend->add(x, context);
+    MOTET_TRY(backend->add(x, context));
+    int64_t width = acts->angles.dims[1];
+    return backend->convert(motet_tensor_rows(acts->angles, 0, n),
+                            motet_matrix(input->angles, MOTET_F32, n, width));
+}
+
+/* Rows of one of q, k, v out of packed [q k v]; out [rows, D]. */
+static motet_status unpack(const motet_backend *backend, motet_tensor out, motet_tensor qkv,
+                           int32_t *rows) {
+    int64_t d = out.dims[1];
+    motet_tensor thirds = motet_matrix(qkv.data, qkv.dtype, 3 * qkv.dims[0], d);
+    return backend->gather(out, thirds, motet_vector(rows, MOTET_I32, out.dims[0]));
 }
 
 /* Stores rows of packed [q k v] as keys and values of one sequence from position `at` on. */
 static motet_status store_rows(motet_score_cache *cache, int layer, int32_t sequence, int32_t at,
                                const motet_backend *backend, motet_tensor qkv, int32_t first,
                                int32_t rows, int64_t d) {
-    for (int32_t i = 0; i < rows; i++) {
-        motet_tensor row = motet_tensor_rows(qkv, first + i, 1);
-        int64_t place = ((int64_t)sequence * cache->capacity + at + i) * d;
-        motet_tensor k = columns(cache->k[layer], place), v = columns(cache->v[layer], place);
-        motet_tensor k_row = columns(row, d), v_row = columns(row, 2 * d);
-        MOTET_TRY(backend->convert(motet_vector(k.data, k.dtype, d),
-                                   motet_vector(k_row.data, k_row.dtype, d)));
-        MOTET_TRY(backend->convert(motet_vector(v.data, v.dtype, d),
-                                   motet_vector(v_row.data, v_row.dtype, d)));
-    }
-    return MOTET_OK;
+    int64_t place = ((int64_t)sequence * cache->capacity + at) * d;
+    motet_tensor k = columns(cache->k[layer], place), v = columns(cache->v[layer], place);
+    MOTET_TRY(unpack(backend, motet_matrix(k.data, k.dtype, rows, d), qkv, cache->k_rows + first));
+    return unpack(backend, motet_matrix(v.data, v.dtype, rows, d), qkv, cache->v_rows + first);
 }
 
-static motet_status self_attention(motet_score_layer_acts *acts, int layer,
+static motet_status self_attention(motet_score_layer_acts *acts, motet_tensor angles, int layer,
                                    motet_score_cache *cache, int step, const motet_backend *backend,
                                    const motet_score_layer_weights *weights,
                                    const motet_settings *settings, const motet_score_input *input) {
@@ -143,21 +164,15 @@ static motet_status self_attention(motet_score_layer_acts *acts, int layer,
     MOTET_TRY(backend->rmsnorm_forward(in, motet_tensor_rows(acts->attn_rstd, 0, n), x,
                                        weights->attn_norm, MOTET_RMS_EPS));
     MOTET_TRY(backend->matmul(qkv, in, weights->qkv, none, linear));
-    MOTET_TRY(
-        backend->rope(qkv, motet_matrix(input->angles, MOTET_F32, n, width), 2 * heads, false));
+    MOTET_TRY(backend->rope(qkv, motet_tensor_rows(angles, 0, n), 2 * heads, false));
     if (cache)
         for (int32_t s = 0; s < cache->sequences; s++)
             MOTET_TRY(store_rows(cache, layer, s, step ? cache->lengths[s] - 1 : 0, backend, qkv,
                                  step ? s : input->offsets[s],
                                  step ? 1 : input->offsets[s + 1] - input->offsets[s], d));
     if (step) {
-        /* attention_decode takes contiguous queries: gather them from the packed rows. */
-        motet_tensor q = motet_tensor_rows(acts->cross_q, 0, n);
-        for (int64_t i = 0; i < n; i++) {
-            motet_tensor to = motet_tensor_rows(q, i, 1), from = motet_tensor_rows(qkv, i, 1);
-            MOTET_TRY(backend->convert(motet_vector(to.data, to.dtype, d),
-                                       motet_vector(from.data, from.dtype, d)));
-        }
+        motet_tensor q = motet_tensor_rows(acts->cross_q, 0, n); /* free until then */
+        MOTET_TRY(unpack(backend, q, qkv, cache->q_rows));
         MOTET_TRY(backend->attention_decode(attn, q, cache->k[layer], cache->v[layer],
                                             cache->lengths, heads));
     } else {
@@ -234,8 +249,8 @@ static motet_status run_layers(motet_score_acts *acts, motet_score_cache *cache,
         motet_tensor next = i + 1 < settings->model_layers ? acts->layers[i + 1].x_attn : acts->x;
         motet_tensor cross_kv =
             motet_tensor_rows(cache ? cache->cross_kv[i] : layer->cross_kv, 0, input->memory_rows);
-        MOTET_TRY(
-            self_attention(layer, i, cache, step, backend, &weights->layers[i], settings, input));
+        MOTET_TRY(self_attention(layer, acts->angles, i, cache, step, backend, &weights->layers[i],
+                                 settings, input));
         if (!step)
             MOTET_TRY(backend->matmul(cross_kv,
                                       motet_tensor_rows(acts->memory, 0, input->memory_rows),

@@ -27,6 +27,7 @@ typedef struct motet_score_acts {
     motet_tensor text;                           /* [text rows, D] projected states */
     motet_tensor memory_in, memory_rstd, memory; /* [M,D] f32, [M], [M,D] */
     motet_tensor embedded;                       /* [N,D] f32: context, before it joins x */
+    motet_tensor angles;                         /* [N,W] f32: the input's, near the layers */
     motet_score_layer_acts layers[MOTET_MAX_LAYERS];
     motet_tensor x, rstd, states; /* [N,D] f32, [N], [N,D] f32: what the field decoder reads */
     motet_dtype dtype;
@@ -42,16 +43,22 @@ void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
 typedef struct motet_score_cache {
     motet_tensor k[MOTET_MAX_LAYERS], v[MOTET_MAX_LAYERS]; /* [B,T,D] */
     motet_tensor cross_kv[MOTET_MAX_LAYERS];               /* [M,2D] */
-    int32_t *lengths;                                      /* [B] rows valid */
-    int32_t *row_offsets;                                  /* [B+2] 0, 1, ... B, B */
-    int32_t sequences, capacity;                           /* B, T */
+    /* In shared memory; all but the lengths are constant. */
+    int32_t *lengths;            /* [B] rows valid */
+    int32_t *row_offsets;        /* [B+2] 0, 1, ... B, B */
+    int32_t *q_rows;             /* [B*T] 3 i: packed rows [q k v] seen as three rows of width D */
+    int32_t *k_rows, *v_rows;    /* [B*T] 3 i + 1, 3 i + 2 */
+    int32_t sequences, capacity; /* B, T */
 } motet_score_cache;
 
-void motet_score_cache_layout(motet_score_cache *cache, motet_arena *arena,
+void motet_score_cache_layout(motet_score_cache *cache, motet_arenas *arenas,
                               const motet_settings *settings, int32_t sequences, int32_t capacity,
                               int32_t memory_rows, motet_dtype dtype);
 
-/* Text states and control tokens -> acts->memory. text_states [text rows, text D] in acts' dtype.
+/* All below only ask for ops: what they read of input and cache stays as it is until they have
+ * ended (synchronize).
+ *
+ * Text states and control tokens -> acts->memory. text_states [text rows, text D] in acts' dtype.
  */
 motet_status motet_score_memory(motet_score_acts *acts, const motet_backend *backend,
                                 const motet_weights *weights, const motet_score_input *input,

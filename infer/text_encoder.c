@@ -2,13 +2,14 @@
 
 #define LAYER_NORM_EPS 1e-12f /* BERT's */
 
-void motet_text_layout(motet_text_acts *acts, motet_arena *arena, const motet_settings *settings,
+void motet_text_layout(motet_text_acts *acts, motet_arenas *arenas, const motet_settings *settings,
                        int32_t rows, motet_dtype dtype) {
+    motet_arena *arena = &arenas->device;
     const int64_t id_dims[] = {rows, 1};
     const int64_t dims[] = {rows, settings->model_text_width};
     const int64_t hidden_dims[] = {rows, settings->model_text_ffn};
-    acts->words = motet_arena_tensor(arena, MOTET_I32, 2, id_dims);
-    acts->positions = motet_arena_tensor(arena, MOTET_I32, 2, id_dims);
+    acts->words = motet_arena_tensor(&arenas->shared, MOTET_I32, 2, id_dims);
+    acts->positions = motet_arena_tensor(&arenas->shared, MOTET_I32, 2, id_dims);
     acts->types = motet_arena_tensor(arena, MOTET_I32, 2, id_dims);
     acts->x = motet_arena_tensor(arena, dtype, 2, dims);
     acts->q = motet_arena_tensor(arena, dtype, 2, dims);

@@ -17,13 +17,14 @@ typedef struct motet_text_acts {
 } motet_text_acts;
 
 /* rows: the most token rows that one call may bring. dtype: of activations, f32 or bf16. */
-void motet_text_layout(motet_text_acts *acts, motet_arena *arena, const motet_settings *settings,
+void motet_text_layout(motet_text_acts *acts, motet_arenas *arenas, const motet_settings *settings,
                        int32_t rows, motet_dtype dtype);
 
 /* ids [offsets[S]] i32 token ids of S texts, text s at offsets[s]..offsets[s+1]-1 (it may be
- * empty); states receives a view of [offsets[S], D] into acts, valid until the next call. Weights
- * f32, bf16 or i8. MOTET_E_USAGE if the texts are more than the layout holds, a text is longer than
- * text_positions, or an id is out of range.
+ * empty), offsets in shared memory; the last call's ops must have ended (synchronize). states
+ * receives a view of [offsets[S], D] into acts, valid until the next call. Weights f32, bf16 or i8.
+ * MOTET_E_USAGE if the texts are more than the layout holds, a text is longer than text_positions,
+ * or an id is out of range.
  */
 motet_status motet_text_forward(motet_tensor *states, motet_text_acts *acts,
                                 const motet_backend *backend, const motet_text_weights *weights,

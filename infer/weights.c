@@ -173,6 +173,45 @@ motet_status motet_weights_layout(motet_weights *weights, motet_arena *arena,
     return motet_weights_visit(weights, settings, layout_parameter, &layout);
 }
 
+/* Twice over the table: once to lay out the copies, once to fill them. */
+struct copying {
+    motet_arena *arena;
+    const motet_memory *memory; /* NULL: lay out */
+    const motet_weights *from, *to;
+};
+
+static motet_status copy_parameter(void *user, const motet_parameter *parameter,
+                                   motet_tensor *slot) {
+    const struct copying *c = user;
+    (void)parameter;
+    size_t place = (size_t)((const unsigned char *)slot - (const unsigned char *)c->to);
+    motet_tensor from = *(const motet_tensor *)((const unsigned char *)c->from + place);
+    if (c->memory) {
+        size_t bytes = (size_t)motet_tensor_count(from) * motet_dtype_bytes(from.dtype);
+        if (!from.data) return MOTET_OK;
+        MOTET_TRY(c->memory->copy(slot->data, from.data, bytes));
+        if (!from.scale) return MOTET_OK;
+        return c->memory->copy((float *)slot->scale, from.scale,
+                               (size_t)from.dims[0] * sizeof(float));
+    }
+    *slot = (motet_tensor){0};
+    if (!from.data) return MOTET_OK;
+    *slot = motet_arena_tensor(c->arena, from.dtype, from.rank, from.dims);
+    if (from.scale) slot->scale = motet_arena_take(c->arena, from.dims[0], sizeof(float));
+    return MOTET_OK;
+}
+
+motet_status motet_weights_copy(motet_weights *copy, motet_arena *arena,
+                                const motet_weights *weights, const motet_settings *settings,
+                                const motet_memory *memory) {
+    struct copying c = {.arena = arena, .from = weights, .to = copy};
+    MOTET_TRY(motet_weights_visit(copy, settings, copy_parameter, &c));
+    MOTET_TRY(motet_arena_bind(arena));
+    MOTET_TRY(motet_weights_visit(copy, settings, copy_parameter, &c));
+    c.memory = memory;
+    return motet_weights_visit(copy, settings, copy_parameter, &c);
+}
+
 struct init {
     uint64_t seed, index;
 };

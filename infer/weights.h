@@ -85,8 +85,14 @@ motet_status motet_weights_visit(motet_weights *weights, const motet_settings *s
 motet_status motet_weights_layout(motet_weights *weights, motet_arena *arena,
                                   const motet_settings *settings, motet_dtype dtype, int with_text);
 
+/* Lays out a copy of all weights in an arena and copies them there: to a device, or back. Slots
+ * without data stay so. The arena is bound here, the caller's to free; `memory` copies. */
+motet_status motet_weights_copy(motet_weights *copy, motet_arena *arena,
+                                const motet_weights *weights, const motet_settings *settings,
+                                const motet_memory *memory);
+
 /* Draws initial values into f32 weights: Philox stream = index of the parameter. Slots whose data
- * is NULL are passed over. */
+ * is NULL are passed over. The weights are in the host's memory. */
 motet_status motet_weights_init(motet_weights *weights, const motet_settings *settings,
                                 uint64_t seed);
 

@@ -19,8 +19,10 @@
 #include "kernels/core/tensor.h"
 
 typedef struct motet_attention_spec {
-    int heads, width;                             /* H, W */
-    int sequences;                                /* S */
+    int heads, width; /* H, W */
+    int sequences;    /* S */
+    /* In shared memory where the device has its own; the host may read them at the call, and the
+     * caller keeps them until the op has ended. */
     const int32_t *q_offsets;                     /* [S+1], rising, first 0 */
     const int32_t *k_offsets;                     /* [S+1]; q_offsets itself for self-attention */
     int64_t q_pitch, k_pitch, v_pitch, out_pitch; /* elements; each >= H*W */

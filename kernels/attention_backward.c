@@ -6,17 +6,7 @@ motet_status motet_cpu_attention_backward(motet_tensor dq, motet_tensor dk, mote
                                           motet_tensor dout, motet_tensor out, motet_tensor lse,
                                           motet_tensor q, motet_tensor k, motet_tensor v,
                                           const motet_attention_spec *spec) {
-    MOTET_TRY(motet_attention_check(out, q, k, v, spec));
-    if (!lse.data || lse.dtype != MOTET_F32)
-        return MOTET_FAIL(MOTET_E_USAGE, "attention backward needs the lse of the forward pass");
-    if (dout.dtype != q.dtype)
-        return MOTET_FAIL(MOTET_E_USAGE, "attention backward wants dout in %s, not %s",
-                          motet_dtype_name(q.dtype), motet_dtype_name(dout.dtype));
-    if ((dq.dtype != MOTET_F32 && dq.dtype != MOTET_BF16) || dk.dtype != dq.dtype ||
-        dv.dtype != dq.dtype)
-        return MOTET_FAIL(
-            MOTET_E_USAGE, "attention backward gives f32 or bf16 alike, not dq %s, dk %s, dv %s",
-            motet_dtype_name(dq.dtype), motet_dtype_name(dk.dtype), motet_dtype_name(dv.dtype));
+    MOTET_TRY(motet_attention_backward_check(dq, dk, dv, dout, out, lse, q, k, v, spec));
     int64_t queries, keys;
     motet_attention_longest(&queries, &keys, spec);
 

@@ -1,6 +1,7 @@
 #include "kernels/attention_check.h"
 
-motet_status motet_attention_check(motet_tensor out, motet_tensor q, motet_tensor k, motet_tensor v,
+motet_status motet_attention_check(motet_tensor out, motet_tensor lse, motet_tensor q,
+                                   motet_tensor k, motet_tensor v,
                                    const motet_attention_spec *spec) {
     const int w = spec->width;
     if (w != 16 && w != 32 && w != 64 && w != 128)
@@ -15,6 +16,9 @@ motet_status motet_attention_check(motet_tensor out, motet_tensor q, motet_tenso
         return MOTET_FAIL(MOTET_E_USAGE, "attention wants one dtype, not q %s, k %s, v %s, out %s",
                           motet_dtype_name(q.dtype), motet_dtype_name(k.dtype),
                           motet_dtype_name(v.dtype), motet_dtype_name(out.dtype));
+    if (lse.data && lse.dtype != MOTET_F32)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention keeps lse in f32, not %s",
+                          motet_dtype_name(lse.dtype));
     const int64_t row = (int64_t)spec->heads * w;
     if (spec->q_pitch < row || spec->k_pitch < row || spec->v_pitch < row || spec->out_pitch < row)
         return MOTET_FAIL(MOTET_E_USAGE, "an attention pitch is below the %lld columns of a row",
@@ -26,6 +30,48 @@ motet_status motet_attention_check(motet_tensor out, motet_tensor q, motet_tenso
             spec->k_offsets[s + 1] < spec->k_offsets[s])
             return MOTET_FAIL(MOTET_E_USAGE, "attention offsets fall after sequence %d", s);
     }
+    return MOTET_OK;
+}
+
+motet_status motet_attention_backward_check(motet_tensor dq, motet_tensor dk, motet_tensor dv,
+                                            motet_tensor dout, motet_tensor out, motet_tensor lse,
+                                            motet_tensor q, motet_tensor k, motet_tensor v,
+                                            const motet_attention_spec *spec) {
+    MOTET_TRY(motet_attention_check(out, lse, q, k, v, spec));
+    if (!lse.data)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention backward needs the lse of the forward pass");
+    if (dout.dtype != q.dtype)
+        return MOTET_FAIL(MOTET_E_USAGE, "attention backward wants dout in %s, not %s",
+                          motet_dtype_name(q.dtype), motet_dtype_name(dout.dtype));
+    if ((dq.dtype != MOTET_F32 && dq.dtype != MOTET_BF16) || dk.dtype != dq.dtype ||
+        dv.dtype != dq.dtype)
+        return MOTET_FAIL(
+            MOTET_E_USAGE, "attention backward gives f32 or bf16 alike, not dq %s, dk %s, dv %s",
+            motet_dtype_name(dq.dtype), motet_dtype_name(dk.dtype), motet_dtype_name(dv.dtype));
+    return MOTET_OK;
+}
+
+static bool is_cache(motet_tensor cache, motet_tensor q) {
+    return cache.rank == 3 && cache.dtype == q.dtype && cache.dims[0] == q.dims[0] &&
+           cache.dims[1] >= 0 && cache.dims[2] == q.dims[1];
+}
+
+motet_status motet_attention_decode_check(motet_tensor out, motet_tensor q, motet_tensor k_cache,
+                                          motet_tensor v_cache, int heads) {
+    if (q.rank != 2 || out.rank != 2 || out.dims[0] != q.dims[0] || out.dims[1] != q.dims[1] ||
+        (q.dtype != MOTET_F32 && q.dtype != MOTET_BF16) || out.dtype != q.dtype)
+        return MOTET_FAIL(MOTET_E_USAGE,
+                          "decode attention wants q and out of one shape [B,H*W], f32 or bf16");
+    if (!is_cache(k_cache, q) || !is_cache(v_cache, q) || k_cache.dims[1] != v_cache.dims[1])
+        return MOTET_FAIL(MOTET_E_USAGE,
+                          "decode attention wants caches [B,T,H*W] of q's dtype, B and width");
+    const int64_t row = q.dims[1];
+    const int64_t width = heads > 0 && row % heads == 0 ? row / heads : 0;
+    if (width != 16 && width != 32 && width != 64 && width != 128)
+        return MOTET_FAIL(MOTET_E_USAGE,
+                          "%d heads cannot share %lld columns at width 16, 32, 64 "
+                          "or 128",
+                          heads, (long long)row);
     return MOTET_OK;
 }
 

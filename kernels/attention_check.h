@@ -4,9 +4,17 @@
 
 #include "kernels/simd_table.h"
 
-/* MOTET_E_USAGE unless the spec obeys attention.h and q, k, v, out share f32 or bf16. */
-motet_status motet_attention_check(motet_tensor out, motet_tensor q, motet_tensor k, motet_tensor v,
+/* MOTET_E_USAGE unless the spec obeys attention.h, and q, k, v, out share f32 or bf16. */
+motet_status motet_attention_check(motet_tensor out, motet_tensor lse, motet_tensor q,
+                                   motet_tensor k, motet_tensor v,
                                    const motet_attention_spec *spec);
+motet_status motet_attention_backward_check(motet_tensor dq, motet_tensor dk, motet_tensor dv,
+                                            motet_tensor dout, motet_tensor out, motet_tensor lse,
+                                            motet_tensor q, motet_tensor k, motet_tensor v,
+                                            const motet_attention_spec *spec);
+/* Shapes and dtypes, not the lengths. */
+motet_status motet_attention_decode_check(motet_tensor out, motet_tensor q, motet_tensor k_cache,
+                                          motet_tensor v_cache, int heads);
 
 /* Head h of sequence s. lse.data may be NULL. */
 motet_attention_head motet_attention_head_at(motet_tensor out, motet_tensor lse, motet_tensor q,

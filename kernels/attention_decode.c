@@ -2,27 +2,10 @@
 
 #include "kernels/attention_check.h"
 
-static bool is_cache(motet_tensor cache, motet_tensor q) {
-    return cache.rank == 3 && cache.dtype == q.dtype && cache.dims[0] == q.dims[0] &&
-           cache.dims[1] >= 0 && cache.dims[2] == q.dims[1];
-}
-
 motet_status motet_cpu_attention_decode(motet_tensor out, motet_tensor q, motet_tensor k_cache,
                                         motet_tensor v_cache, const int32_t *lengths, int heads) {
-    if (q.rank != 2 || out.rank != 2 || out.dims[0] != q.dims[0] || out.dims[1] != q.dims[1] ||
-        (q.dtype != MOTET_F32 && q.dtype != MOTET_BF16) || out.dtype != q.dtype)
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "decode attention wants q and out of one shape [B,H*W], f32 or bf16");
-    if (!is_cache(k_cache, q) || !is_cache(v_cache, q) || k_cache.dims[1] != v_cache.dims[1])
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "decode attention wants caches [B,T,H*W] of q's dtype, B and width");
-    const int64_t batch = q.dims[0], row = q.dims[1], most = k_cache.dims[1];
-    const int64_t width = heads > 0 && row % heads == 0 ? row / heads : 0;
-    if (width != 16 && width != 32 && width != 64 && width != 128)
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "%d heads cannot share %lld columns at width 16, 32, 64 "
-                          "or 128",
-                          heads, (long long)row);
+    MOTET_TRY(motet_attention_decode_check(out, q, k_cache, v_cache, heads));
+    const int64_t batch = q.dims[0], row = q.dims[1], most = k_cache.dims[1], width = row / heads;
     int64_t valid = 0, longest = 0;
     for (int64_t b = 0; b < batch; b++) {
         if (lengths[b] < 0 || lengths[b] > most)

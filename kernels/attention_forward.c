@@ -15,10 +15,7 @@ static int64_t slice_rows(const motet_attention_spec *spec, int64_t queries, int
 motet_status motet_cpu_attention_forward(motet_tensor out, motet_tensor lse, motet_tensor q,
                                          motet_tensor k, motet_tensor v,
                                          const motet_attention_spec *spec) {
-    MOTET_TRY(motet_attention_check(out, q, k, v, spec));
-    if (lse.data && lse.dtype != MOTET_F32)
-        return MOTET_FAIL(MOTET_E_USAGE, "attention keeps lse in f32, not %s",
-                          motet_dtype_name(lse.dtype));
+    MOTET_TRY(motet_attention_check(out, lse, q, k, v, spec));
     int64_t queries, keys;
     motet_attention_longest(&queries, &keys, spec);
     if (queries == 0) return MOTET_OK;

@@ -44,6 +44,7 @@ typedef struct motet_backend {
     motet_cross_entropy_fn *cross_entropy;
     motet_sample_fn *sample;
     motet_convert_fn *convert;
+    motet_convert_stochastic_fn *convert_stochastic;
     motet_adamw_fn *adamw;
     motet_muon_fn *muon;
     motet_sum_squares_fn *sum_squares;

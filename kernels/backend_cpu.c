@@ -25,6 +25,7 @@ static const motet_backend cpu = {
     .cross_entropy = motet_cpu_cross_entropy,
     .sample = motet_cpu_sample,
     .convert = motet_cpu_convert,
+    .convert_stochastic = motet_cpu_convert_stochastic,
     .adamw = motet_cpu_adamw,
     .muon = motet_cpu_muon,
     .sum_squares = motet_cpu_sum_squares,

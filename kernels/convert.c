@@ -1,3 +1,4 @@
+#include "kernels/core/rng.h"
 #include "kernels/optimizer.h"
 #include "kernels/row.h"
 
@@ -24,5 +25,32 @@ motet_status motet_cpu_convert(motet_tensor dst, motet_tensor src) {
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL)
     for (int64_t c = 0; c < chunks; c++)
         convert_range(dst, src, c * ROW_CHUNK, row_min(ROW_CHUNK, count - c * ROW_CHUNK));
+    return MOTET_OK;
+}
+
+static void stochastic_range(motet_tensor dst, motet_tensor src, int64_t at, int64_t n,
+                             uint64_t seed, uint64_t stream) {
+    const uint32_t *bits = (const uint32_t *)src.data + at;
+    uint16_t *out = (uint16_t *)dst.data + at;
+    uint32_t words[4];
+    for (int64_t i = 0; i < n; i++) {
+        if (i % 4 == 0) motet_philox(seed, stream, (uint64_t)(at + i) / 4, words);
+        bool is_nan = (bits[i] & 0x7fffffffu) > 0x7f800000u;
+        uint32_t nan = bits[i] >> 16 | 0x40u, rounded = (bits[i] + (words[i % 4] >> 16)) >> 16;
+        out[i] = (uint16_t)(is_nan ? nan : rounded);
+    }
+}
+
+motet_status motet_cpu_convert_stochastic(motet_tensor dst, motet_tensor src, uint64_t seed,
+                                          uint64_t stream) {
+    int64_t count = motet_tensor_count(src), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
+    if (motet_tensor_count(dst) != count || dst.dtype != MOTET_BF16 || src.dtype != MOTET_F32 ||
+        !row_has_data(dst) || !row_has_data(src))
+        return motet_row_fail("convert_stochastic", "dst is bf16, src f32, with as many elements",
+                              "dst src", 2, (motet_tensor[]){dst, src});
+#pragma omp parallel for schedule(static) if (count > ROW_PARALLEL)
+    for (int64_t c = 0; c < chunks; c++)
+        stochastic_range(dst, src, c * ROW_CHUNK, row_min(ROW_CHUNK, count - c * ROW_CHUNK), seed,
+                         stream);
     return MOTET_OK;
 }

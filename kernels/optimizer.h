@@ -43,9 +43,17 @@ typedef motet_status motet_sum_squares_fn(double *sum, motet_tensor grad);
 /* dst <- src with conversion between f32 and bf16, same count. */
 typedef motet_status motet_convert_fn(motet_tensor dst, motet_tensor src);
 
+/* dst bf16 <- src f32, same count, rounded up or down at random, with the chances that make the
+ * mean exact: steps too small for a bf16 weight still add up. The upper half of word i % 4 of
+ * motet_philox(seed, stream, i / 4) is added to element i's bits below a bf16's: the same bits on
+ * every back-end. NaN stays NaN. */
+typedef motet_status motet_convert_stochastic_fn(motet_tensor dst, motet_tensor src, uint64_t seed,
+                                                 uint64_t stream);
+
 motet_adamw_fn motet_cpu_adamw;
 motet_muon_fn motet_cpu_muon;
 motet_sum_squares_fn motet_cpu_sum_squares;
 motet_convert_fn motet_cpu_convert;
+motet_convert_stochastic_fn motet_cpu_convert_stochastic;
 
 #endif

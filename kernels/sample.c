@@ -4,9 +4,9 @@
 #include <omp.h>
 
 #include "kernels/core/rng.h"
+#include "kernels/sample_check.h"
 #include "kernels/simd_table.h"
 
-#define MOST_SYMBOLS 65536
 #define THREAD_WORK 32768 /* logits from which rows are shared out to threads */
 
 /* A symbol that may still be drawn. key orders as the scaled logit does, as an unsigned number. */
@@ -168,47 +168,11 @@ static row_fault sample_row(motet_sample_result *result, sampler *s, const motet
     return ROW_FINE;
 }
 
-static motet_status check_params(const motet_sample_params *p, int64_t row) {
-    const char *what = NULL;
-    float value = 0.0f;
-#define OUTSIDE(field, test) \
-    if (!what && !(isfinite(p->field) && (test))) what = #field, value = p->field
-    OUTSIDE(temperature, p->temperature >= 0.0f);
-    OUTSIDE(guidance, true);
-    OUTSIDE(repetition_penalty, p->repetition_penalty > 0.0f);
-    OUTSIDE(top_p, p->top_p > 0.0f && p->top_p <= 1.0f);
-    OUTSIDE(min_p, p->min_p >= 0.0f && p->min_p <= 1.0f);
-#undef OUTSIDE
-    if (!what && p->top_k < 0) what = "top_k", value = (float)p->top_k;
-    if (what)
-        return MOTET_FAIL(MOTET_E_USAGE, "row %lld cannot be sampled with %s = %g", (long long)row,
-                          what, (double)value);
-    return MOTET_OK;
-}
-
-static bool is_bits(motet_tensor t, int64_t rows, int64_t symbols) {
-    return !t.data || (t.rank == 2 && t.dtype == MOTET_I32 && t.dims[0] == rows &&
-                       t.dims[1] == (symbols + 31) / 32);
-}
-
 motet_status motet_cpu_sample(motet_sample_result *results, motet_tensor logits,
                               motet_tensor unconditional, motet_tensor legal, motet_tensor seen,
                               const motet_sample_params *params) {
-    if (logits.rank != 2 || logits.dtype != MOTET_F32)
-        return MOTET_FAIL(MOTET_E_USAGE, "sample takes logits [B,V] in f32");
+    MOTET_TRY(motet_sample_check(logits, unconditional, legal, seen, params));
     const int64_t rows = logits.dims[0], symbols = logits.dims[1];
-    if (symbols < 1 || symbols > MOST_SYMBOLS)
-        return MOTET_FAIL(MOTET_E_USAGE, "sample takes 1 to %d symbols, not %lld", MOST_SYMBOLS,
-                          (long long)symbols);
-    if (unconditional.data && (unconditional.rank != 2 || unconditional.dtype != MOTET_F32 ||
-                               unconditional.dims[0] != rows || unconditional.dims[1] != symbols))
-        return MOTET_FAIL(MOTET_E_USAGE, "unconditional logits must match the conditional ones");
-    if (!is_bits(legal, rows, symbols) || !is_bits(seen, rows, symbols))
-        return MOTET_FAIL(MOTET_E_USAGE, "masks of sample are i32 [%lld,%lld]", (long long)rows,
-                          (long long)((symbols + 31) / 32));
-    for (int64_t b = 0; b < rows; b++)
-        MOTET_TRY(check_params(&params[b], b));
-
     const motet_simd *simd = motet_simd_table();
     const int64_t words = (symbols + 31) / 32, padded = symbols + 16;
     const size_t bytes =

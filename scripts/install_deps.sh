@@ -4,13 +4,13 @@ set -euo pipefail
 
 run="gcc make pkg-config libsmf-dev libjansson-dev libutf8proc-dev"
 train="$run libhdf5-dev libdnnl-dev"
-test="$train libcmocka-dev python3 python3-mido python3-pip unzip mma abcmidi openttd-openmsx"
+test="$train libcmocka-dev libzstd-dev python3 python3-mido python3-pip unzip mma abcmidi openttd-openmsx"
 case "${1:-run}" in
 run) wanted=$run ;;
 train) wanted="$train python3 python3-pip unzip mma abcmidi" ;;
 test) wanted=$test ;;
 fuzz) wanted="$run clang libclang-rt-14-dev" ;;
-lint) wanted="$train clang-format clang-tidy libomp-dev libcmocka-dev binutils" ;;
+lint) wanted="$train clang-format clang-tidy libomp-dev libcmocka-dev libzstd-dev binutils" ;;
 *)
     echo "install_deps.sh: '$1' is none of run, train, test, fuzz, lint" >&2
     exit 2

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test program and test script; ends "N passed, M failed". run_tests.sh VARIANT_FOLDER BIN_FOLDER [WORD]
 # With WORD, only those whose path has it. What they print is shown where something failed.
+# With DEVICE=softgpu, those that know the CUDA back-end, over softgpu, once for each schedule of SEEDS="1 2 3".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 variant=$1 bin=$2 word=${3:-}
@@ -15,10 +16,22 @@ case $(realpath -m "$bin") in
 *) export MOTET_MODEL=$PWD/infer/pretrained/motet-mini.safetensors ;;
 esac
 export MOTET_BIN=$bin/motet MOTET_DATA_BIN=$bin/motet-data MOTET_TRAIN_BIN=$bin/motet-train
+if [ -e "$bin/libmotet_cuda.so" ]; then # programs of tests are not beside it
+    MOTET_CUDA_PLUGIN=$(realpath "$bin/libmotet_cuda.so")
+    export MOTET_CUDA_PLUGIN
+fi
+device=${DEVICE:-cpu} seeds=('')
+if [ "$device" = softgpu ]; then
+    MOTET_CUDA_DRIVER=$(realpath "$variant/tests/softgpu/libcuda.so.1")
+    export MOTET_CUDA_DRIVER MOTET_TEST_DEVICE=cuda OMP_NUM_THREADS=1
+    read -ra seeds <<<"${SEEDS:-1 2 3}"
+    seeds=("${seeds[@]/#/@}")
+fi
 
-# One test, named by its source: its output and exit status. A test that hangs is a test that failed.
+# One test, named by its source and perhaps @SEED: its output and exit status. A test that hangs is one that failed.
 run_one() {
-    local test=$1 file=$results/${1//\//+} start command
+    local test=${1%@*} file=$results/${1//\//+} start command
+    [ "$test" = "$1" ] || export SOFTGPU_SEED=${1#*@}
     case $test in
     *.py) command=(/usr/bin/python3 -B "$test") ;;
     *.sh) command=(bash "$test") ;;
@@ -27,14 +40,19 @@ run_one() {
     start=$(date +%s%N)
     timeout -k 10 900 "${command[@]}" >"$file.out" 2>"$file.err" </dev/null
     echo $? >"$file.status"
-    printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$test" | tee "$file.time"
+    printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$1" | tee "$file.time"
 }
 export -f run_one
 
 # The longest of the last time first, so that no core waits at the end; new ones before all others.
 mkdir -p "$variant"
-times=$variant/test_times
-find tests -name 'test_*.[cs]*' -o -name 'test_*.py' | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
+times=$variant/test_times_$device
+if [ "$device" = softgpu ]; then
+    find tests/kernels tests/device -name 'test_*.c'
+else
+    find tests -name 'test_*.[cs]*' -o -name 'test_*.py'
+fi | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
+    while read -r test; do printf "$test%s\n" "${seeds[@]}"; done |
     awk -v times="$times" 'BEGIN {while ((getline line < times) > 0) {split(line, part); took[part[3]] = part[1]}}
         {print ($1 in took ? took[$1] : 999999), $1}' | sort -k1,1nr -k2 | cut -d' ' -f2 >"$results/tests"
 xargs -a "$results/tests" -P "$(nproc)" -I{} bash -c 'run_one {}'
@@ -64,10 +82,14 @@ while read -r test; do
         tail -40 "$file.err"
     fi
 done <"$results/tests"
-echo "not run: no device (there are no GPU kernels yet: every operation has its CPU twin only)"
-if [ "${REQUIRE_CUDA:-0}" = 1 ]; then
-    echo "failed: REQUIRE_CUDA=1, and nothing ran on a device"
-    failed=$((failed + 1))
+if [ "$device" = softgpu ]; then
+    echo "run on softgpu, not on a GPU"
+elif [ "${MOTET_TEST_DEVICE:-cpu}" = cpu ]; then
+    echo "not run: no device (the kernels' own tests: make test-softgpu; on a GPU: MOTET_TEST_DEVICE=cuda make test)"
+    if [ "${REQUIRE_CUDA:-0}" = 1 ]; then
+        echo "failed: REQUIRE_CUDA=1, and nothing ran on a device"
+        failed=$((failed + 1))
+    fi
 fi
 if [ "$skipped" = 0 ]; then
     echo "$passed passed, $failed failed"

@@ -13,7 +13,6 @@ void motet_field_grads_layout(motet_field_grads *grads, motet_arena *arena,
     grads->din = MATRIX(dtype, rows, d);
     grads->dhidden = MATRIX(dtype, rows, f);
     grads->dgate_up = MATRIX(dtype, rows, 2 * f);
-    grads->zeros = MATRIX(MOTET_F32, rows, d);
 #undef MATRIX
 }
 
@@ -32,13 +31,13 @@ motet_status motet_field_backward(motet_weights *dweights, motet_tensor dstates,
     motet_tensor dl = motet_matrix(grads->dlogits, acts->out_in.dtype, r, dlogits.dims[1]);
     motet_tensor dy = ROWS(grads->dy), du = ROWS(grads->du), dout = ROWS(grads->dout);
     motet_tensor din = ROWS(grads->din), dhidden = ROWS(grads->dhidden);
-    motet_tensor dgate_up = ROWS(grads->dgate_up), zeros = ROWS(grads->zeros);
+    motet_tensor dgate_up = ROWS(grads->dgate_up);
 
     MOTET_TRY(backend->convert(dl, dlogits));
     MOTET_TRY(backend->bias_backward(dw->bias, dlogits));
     MOTET_TRY(backend->matmul(dw->out, dl, ROWS(acts->out_in), none, weight_gradient));
     MOTET_TRY(backend->matmul(dout, dl, w->out, none, input_gradient));
-    MOTET_TRY(backend->convert(dy, zeros));
+    MOTET_TRY(motet_tensor_zero(backend->memory, dy));
     MOTET_TRY(backend->rmsnorm_backward(dy, dw->out_norm, dout, ROWS(acts->y), w->out_norm,
                                         ROWS(acts->out_rstd)));
     MOTET_TRY(backend->convert(dout, dy));

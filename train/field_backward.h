@@ -11,7 +11,6 @@ typedef struct motet_field_grads {
     motet_tensor dy, du;            /* [R,D] f32 */
     motet_tensor dout, din;         /* [R,D] */
     motet_tensor dhidden, dgate_up; /* [R,F] [R,2F] */
-    motet_tensor zeros;             /* [R,D] f32 */
 } motet_field_grads;
 
 void motet_field_grads_layout(motet_field_grads *grads, motet_arena *arena,

@@ -10,7 +10,7 @@
 #include "train/score_backward.h"
 
 struct motet_gradient {
-    motet_arena arena;
+    motet_arenas arenas;
     motet_text_acts text;
     motet_attribute_acts attributes;
     motet_attribute_grads attribute_grads;
@@ -18,8 +18,8 @@ struct motet_gradient {
     motet_score_grads score_grads;
     motet_field_acts field;
     motet_field_grads field_grads;
-    motet_tensor dstates; /* [N,D] f32 */
-    motet_tensor losses;  /* [R] f32: of one field's rows */
+    motet_tensor dstates;              /* [N,D] f32 */
+    motet_tensor losses[MOTET_FIELDS]; /* [R] f32, shared memory */
 };
 
 double motet_losses_per_event(const motet_losses *losses) {
@@ -44,11 +44,12 @@ void motet_losses_add(motet_losses *sum, const motet_losses *losses) {
 
 static void layout(motet_gradient *gradient, const motet_settings *settings, motet_dtype dtype) {
     motet_input_limits limits = motet_input_limits_for(settings);
-    motet_arena *arena = &gradient->arena;
+    motet_arenas *arenas = &gradient->arenas;
+    motet_arena *arena = &arenas->device;
     int64_t rows = (limits.rows + MOTET_ROW_STEP - 1) / MOTET_ROW_STEP * MOTET_ROW_STEP;
-    motet_text_layout(&gradient->text, arena, settings, limits.text_rows, dtype);
-    motet_attributes_layout(&gradient->attributes, arena, settings, limits.sequences, dtype);
-    motet_attribute_grads_layout(&gradient->attribute_grads, arena, settings, limits.sequences,
+    motet_text_layout(&gradient->text, arenas, settings, limits.text_rows, dtype);
+    motet_attributes_layout(&gradient->attributes, arenas, settings, limits.sequences, dtype);
+    motet_attribute_grads_layout(&gradient->attribute_grads, arenas, settings, limits.sequences,
                                  limits.text_rows, dtype);
     motet_score_acts_layout(&gradient->score, arena, settings, limits.rows, limits.memory_rows,
                             limits.text_rows, dtype, 1);
@@ -58,18 +59,17 @@ static void layout(motet_gradient *gradient, const motet_settings *settings, mot
     motet_field_grads_layout(&gradient->field_grads, arena, settings, rows, dtype);
     gradient->dstates = motet_arena_tensor(arena, MOTET_F32, 2,
                                            (const int64_t[]){limits.rows, settings->model_width});
-    int64_t losses = rows > (int64_t)limits.sequences * MOTET_PROGRAMS
-                         ? rows
-                         : (int64_t)limits.sequences * MOTET_PROGRAMS;
-    gradient->losses = motet_arena_tensor(arena, MOTET_F32, 1, &losses);
+    for (int f = 0; f < MOTET_FIELDS; f++)
+        gradient->losses[f] = motet_arena_tensor(&arenas->shared, MOTET_F32, 1, &rows);
 }
 
 motet_status motet_gradient_make(motet_gradient **result, const motet_settings *settings,
-                                 motet_dtype dtype) {
+                                 motet_dtype dtype, const motet_memory *memory) {
     motet_gradient *gradient = calloc(1, sizeof *gradient);
     if (!gradient) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate the gradient");
+    gradient->arenas = motet_arenas_on(memory);
     layout(gradient, settings, dtype);
-    motet_status status = motet_arena_bind(&gradient->arena);
+    motet_status status = motet_arenas_bind(&gradient->arenas);
     if (status != MOTET_OK) {
         free(gradient);
         return status;
@@ -81,16 +81,16 @@ motet_status motet_gradient_make(motet_gradient **result, const motet_settings *
 
 void motet_gradient_free(motet_gradient *gradient) {
     if (!gradient) return;
-    motet_arena_free(&gradient->arena);
+    motet_arenas_free(&gradient->arenas);
     free(gradient);
 }
 
 int64_t motet_gradient_bytes(const motet_gradient *gradient) {
-    return (int64_t)gradient->arena.size;
+    return (int64_t)(gradient->arenas.device.size + gradient->arenas.shared.size);
 }
 
 /* Forward, loss and backward of one field; the states' gradient grows field by field. */
-static motet_status run_field(motet_losses *losses, motet_weights *grads, motet_gradient *gradient,
+static motet_status run_field(motet_weights *grads, motet_gradient *gradient,
                               const motet_backend *backend, const motet_weights *weights,
                               const motet_model_input *input, int field, float loss_scale) {
     int64_t count = input->field_counts[field];
@@ -100,49 +100,56 @@ static motet_status run_field(motet_losses *losses, motet_weights *grads, motet_
     motet_tensor values =
         motet_matrix(input->field_values[field], MOTET_I32, count, motet_field_earlier(field));
     motet_tensor targets = motet_vector(input->field_targets[field], MOTET_I32, count);
-    motet_tensor loss = motet_tensor_rows(gradient->losses, 0, count), logits;
+    motet_tensor loss = motet_tensor_rows(gradient->losses[field], 0, count), logits;
     MOTET_TRY(motet_field_forward(&logits, &gradient->field, backend, weights, field, states, rows,
                                   values));
     MOTET_TRY(
         backend->cross_entropy(loss, logits, targets, (motet_tensor){0}, grads ? loss_scale : 0));
-    const float *values_of_loss = loss.data;
-    for (int64_t i = 0; i < count; i++) {
-        losses->field[field] += values_of_loss[i];
-        losses->field_count[field] += input->field_targets[field][i] >= 0;
-    }
     if (!grads) return MOTET_OK;
     return motet_field_backward(grads, motet_tensor_rows(gradient->dstates, 0, input->score.rows),
                                 &gradient->field_grads, &gradient->field, backend, weights, field,
                                 logits, rows, values);
 }
 
+/* What all ops left in shared memory; losses of a run that ended after the attributes have no
+ * fields. */
+static motet_status read_losses(motet_losses *losses, const motet_gradient *gradient,
+                                const motet_backend *backend, const motet_model_input *input,
+                                int fields) {
+    MOTET_TRY(backend->memory->synchronize());
+    motet_attribute_losses(losses, &gradient->attributes, &gradient->attribute_grads, input);
+    for (int f = 0; f < fields; f++) {
+        const float *loss = gradient->losses[f].data;
+        for (int64_t i = 0; i < input->field_counts[f]; i++) {
+            losses->field[f] += loss[i];
+            losses->field_count[f] += input->field_targets[f][i] >= 0;
+        }
+    }
+    losses->events += input->events;
+    return MOTET_OK;
+}
+
 motet_status motet_gradient_run(motet_losses *losses, motet_weights *grads,
                                 motet_gradient *gradient, const motet_backend *backend,
                                 const motet_weights *weights, const motet_settings *settings,
                                 const motet_model_input *input, float loss_scale) {
-    motet_tensor text_states;
+    motet_tensor text_states, dstates = motet_tensor_rows(gradient->dstates, 0, input->score.rows);
     MOTET_TRY(motet_text_forward(&text_states, &gradient->text, backend, &weights->text, settings,
                                  input->text_ids, input->text_offsets, input->texts));
-    MOTET_TRY(motet_attribute_gradient(losses, grads ? &grads->attributes : NULL,
-                                       &gradient->attributes, &gradient->attribute_grads, backend,
-                                       weights, settings, input, text_states, gradient->losses,
+    MOTET_TRY(motet_attribute_gradient(grads ? &grads->attributes : NULL, &gradient->attributes,
+                                       &gradient->attribute_grads, backend, weights, settings,
+                                       input, text_states,
                                        loss_scale * settings->train_attribute_weight));
-    if (grads && motet_settings_attributes_only(settings)) {
-        losses->events += input->events;
-        return MOTET_OK;
-    }
+    if (grads && motet_settings_attributes_only(settings))
+        return read_losses(losses, gradient, backend, input, 0);
     MOTET_TRY(motet_score_memory(&gradient->score, backend, weights, &input->score, text_states));
     MOTET_TRY(
         motet_score_forward(&gradient->score, NULL, backend, weights, settings, &input->score));
-    if (grads)
-        MOTET_TRY(
-            backend->convert(motet_tensor_rows(gradient->dstates, 0, input->score.rows),
-                             motet_tensor_rows(gradient->score_grads.zeros, 0, input->score.rows)));
+    if (grads) MOTET_TRY(motet_tensor_zero(backend->memory, dstates));
     for (int f = 0; f < MOTET_FIELDS; f++)
-        MOTET_TRY(run_field(losses, grads, gradient, backend, weights, input, f, loss_scale));
-    losses->events += input->events;
-    if (!grads) return MOTET_OK;
-    return motet_score_backward(grads, &gradient->score_grads, &gradient->score, backend, weights,
-                                settings, &input->score, text_states,
-                                motet_tensor_rows(gradient->dstates, 0, input->score.rows));
+        MOTET_TRY(run_field(grads, gradient, backend, weights, input, f, loss_scale));
+    if (grads)
+        MOTET_TRY(motet_score_backward(grads, &gradient->score_grads, &gradient->score, backend,
+                                       weights, settings, &input->score, text_states, dstates));
+    return read_losses(losses, gradient, backend, input, MOTET_FIELDS);
 }

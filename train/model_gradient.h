@@ -23,17 +23,18 @@ void motet_losses_add(motet_losses *sum, const motet_losses *losses);
 
 typedef struct motet_gradient motet_gradient; /* activations and scratch, made once */
 
-/* dtype: of activations and products; MOTET_BF16 or MOTET_F32. All memory is taken here; running
- * allocates nothing. */
+/* dtype: of activations and products; MOTET_BF16 or MOTET_F32. memory: of the back-end that will
+ * run; NULL: the host's. All of it is taken here; running allocates nothing. */
 motet_status motet_gradient_make(motet_gradient **gradient, const motet_settings *settings,
-                                 motet_dtype dtype);
+                                 motet_dtype dtype, const motet_memory *memory);
 void motet_gradient_free(motet_gradient *gradient);
 int64_t motet_gradient_bytes(const motet_gradient *gradient);
 
 /* Forward, and backward when grads is not NULL. weights: in the compute dtype (norms, biases and
- * the text encoder may be f32). grads: f32, same table; gradients of loss_scale * (sum of field
- * losses + attribute_weight * sum of attribute losses) are added to them; text encoder slots with
- * NULL data are not computed. Losses are added to *losses. */
+ * the text encoder may be f32). input: in shared memory, free to be overwritten when this returns.
+ * grads: f32, same table; gradients of loss_scale * (sum of field losses + attribute_weight * sum
+ * of attribute losses) are added to them; text encoder slots with NULL data are not computed.
+ * Losses are added to *losses: all ops on the input are waited for once, at the end. */
 motet_status motet_gradient_run(motet_losses *losses, motet_weights *grads,
                                 motet_gradient *gradient, const motet_backend *backend,
                                 const motet_weights *weights, const motet_settings *settings,

@@ -69,14 +69,53 @@ static void layout_compute(motet_optimizer *o, motet_arena *arena) {
     }
 }
 
+static int is_host(const motet_optimizer *o) {
+    return o->memory == &motet_host_memory;
+}
+
+/* Initial values are drawn on the host; a device gets them as one block, laid out alike. */
+static motet_status draw_master(motet_optimizer *o, const motet_settings *settings, int with_text) {
+    uint64_t seed = (uint64_t)settings->train_seed;
+    if (is_host(o)) return motet_weights_init(o->master, settings, seed);
+    motet_arena arena = {0};
+    motet_weights *drawn = calloc(1, sizeof *drawn);
+    if (!drawn) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the weights' tables");
+    motet_status status = motet_weights_layout(drawn, &arena, settings, MOTET_F32, with_text);
+    if (status == MOTET_OK) status = motet_arena_bind(&arena);
+    if (status == MOTET_OK)
+        status = motet_weights_layout(drawn, &arena, settings, MOTET_F32, with_text);
+    if (status == MOTET_OK) status = motet_weights_init(drawn, settings, seed);
+    if (status == MOTET_OK) status = o->memory->copy(o->master_memory.base, arena.base, arena.used);
+    motet_arena_free(&arena);
+    free(drawn);
+    return status;
+}
+
+/* A frozen encoder from a file: the host's own back-end reads the file's mapping. */
+static motet_status place_text(motet_optimizer *o, const motet_settings *settings,
+                               const motet_text_weights *pretrained) {
+    if (is_host(o)) {
+        o->master->text = *pretrained;
+        return MOTET_OK;
+    }
+    motet_weights *tables = calloc(2, sizeof *tables);
+    if (!tables) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the weights' tables");
+    tables[0].text = *pretrained;
+    motet_status status =
+        motet_weights_copy(&tables[1], &o->text_memory, &tables[0], settings, o->memory);
+    if (status == MOTET_OK) o->master->text = tables[1].text;
+    free(tables);
+    return status;
+}
+
 static motet_status make_master(motet_optimizer *o, const motet_settings *settings,
                                 const motet_text_weights *pretrained) {
     int with_text = pretrained == NULL;
     MOTET_TRY(motet_weights_layout(o->master, &o->master_memory, settings, MOTET_F32, with_text));
     MOTET_TRY(motet_arena_bind(&o->master_memory));
     MOTET_TRY(motet_weights_layout(o->master, &o->master_memory, settings, MOTET_F32, with_text));
-    MOTET_TRY(motet_weights_init(o->master, settings, (uint64_t)settings->train_seed));
-    if (pretrained) o->master->text = *pretrained;
+    MOTET_TRY(draw_master(o, settings, with_text));
+    if (pretrained) MOTET_TRY(place_text(o, settings, pretrained));
     MOTET_TRY(motet_weights_layout(o->gradients, &o->gradient_memory, settings, MOTET_F32, 0));
     MOTET_TRY(motet_arena_bind(&o->gradient_memory));
     return motet_weights_layout(o->gradients, &o->gradient_memory, settings, MOTET_F32, 0);
@@ -92,9 +131,10 @@ static motet_status make(motet_optimizer *o, const motet_settings *settings,
     MOTET_TRY(make_master(o, settings, pretrained));
     MOTET_TRY(motet_weights_visit(o->master, settings, count_parameter, &o->count));
     o->parameters = calloc((size_t)o->count, sizeof *o->parameters);
-    o->squares = calloc((size_t)o->count, sizeof *o->squares);
-    if (!o->parameters || !o->squares)
-        return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
+    motet_arena_take(&o->shared_memory, o->count, sizeof *o->squares);
+    MOTET_TRY(motet_arena_bind(&o->shared_memory));
+    o->squares = motet_arena_take(&o->shared_memory, o->count, sizeof *o->squares);
+    if (!o->parameters) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
 
     walk masters = {.optimizer = o}, gradients = {.optimizer = o}, computes = {.optimizer = o};
     MOTET_TRY(motet_weights_visit(o->master, settings, take_master, &masters));
@@ -103,7 +143,7 @@ static motet_status make(motet_optimizer *o, const motet_settings *settings,
     MOTET_TRY(motet_arena_bind(&o->moment_memory));
     layout_moments(o, &o->moment_memory);
     layout_compute(o, &o->compute_memory);
-    o->threads = omp_get_max_threads();
+    o->threads = is_host(o) ? omp_get_max_threads() : 1;
     o->scratch_bytes = (masters.scratch + 63) / 64 * 64;
     int64_t scratch = (int64_t)o->scratch_bytes * o->threads;
     motet_arena_take(&o->compute_memory, scratch, 1);
@@ -114,11 +154,17 @@ static motet_status make(motet_optimizer *o, const motet_settings *settings,
 }
 
 motet_status motet_optimizer_make(motet_optimizer **optimizer, const motet_settings *settings,
-                                  const motet_text_weights *pretrained) {
+                                  const motet_text_weights *pretrained,
+                                  const motet_memory *memory) {
     *optimizer = NULL;
     motet_optimizer *o = calloc(1, sizeof *o);
     if (!o) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
     o->dtype = strcmp(settings->train_dtype, "bf16") ? MOTET_F32 : MOTET_BF16;
+    o->memory = memory;
+    motet_arenas arenas = motet_arenas_on(memory);
+    o->master_memory = o->gradient_memory = o->moment_memory = o->compute_memory = o->text_memory =
+        arenas.device;
+    o->shared_memory = arenas.shared;
     motet_status status = make(o, settings, pretrained);
     if (status != MOTET_OK) {
         motet_optimizer_free(o);
@@ -134,8 +180,9 @@ void motet_optimizer_free(motet_optimizer *o) {
     motet_arena_free(&o->gradient_memory);
     motet_arena_free(&o->moment_memory);
     motet_arena_free(&o->compute_memory);
+    motet_arena_free(&o->text_memory);
+    motet_arena_free(&o->shared_memory);
     free(o->parameters);
-    free(o->squares);
     free(o->master);
     free(o->gradients);
     free(o->compute);
@@ -152,22 +199,20 @@ motet_status motet_optimizer_refresh(motet_optimizer *o, const motet_backend *ba
     return MOTET_OK;
 }
 
-void motet_optimizer_zero(motet_optimizer *o) {
-    if (o->gradient_memory.base) memset(o->gradient_memory.base, 0, o->gradient_memory.used);
+motet_status motet_optimizer_zero(motet_optimizer *o) {
+    return o->memory->zero(o->gradient_memory.base, o->gradient_memory.used);
 }
 
 /* Work on one parameter; scratch is the thread's own. */
 typedef motet_status parameter_fn(void *user, motet_trained *parameter, void *scratch);
 
-/* Runs work on all parameters, on a CPU one parameter a thread: they are many and small, and inside
- * a product or a sum there would be thousands of barriers a step. The work on a parameter does not
- * depend on which thread does it, so results repeat bit for bit. */
-static motet_status each_parameter(motet_optimizer *o, const motet_backend *backend,
-                                   parameter_fn *work, void *user) {
+/* Runs work on all parameters, on the host one parameter a thread: they are many and small, and
+ * inside a product or a sum there would be thousands of barriers a step. The work on a parameter
+ * does not depend on which thread does it, so results repeat bit for bit. */
+static motet_status each_parameter(motet_optimizer *o, parameter_fn *work, void *user) {
     motet_status failed = MOTET_OK;
     char sentence[512] = ""; /* errors are thread-local: carried over by hand */
-    int threads = !strcmp(backend->name, "cpu") ? o->threads : 1;
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(dynamic) num_threads(o->threads) if (o->threads > 1)
     for (int i = 0; i < o->count; i++) {
         unsigned char *scratch =
             (unsigned char *)o->scratch + o->scratch_bytes * (size_t)omp_get_thread_num();
@@ -192,13 +237,13 @@ static motet_status square_one(void *user, motet_trained *p, void *scratch) {
     norm_work *work = user;
     (void)scratch;
     double *sum = &work->squares[p - work->first];
-    *sum = 0;
     return p->gradient.data ? work->backend->sum_squares(sum, p->gradient) : MOTET_OK;
 }
 
 motet_status motet_optimizer_norm(double *norm, motet_optimizer *o, const motet_backend *backend) {
     norm_work work = {backend, o->parameters, o->squares};
-    MOTET_TRY(each_parameter(o, backend, square_one, &work));
+    MOTET_TRY(each_parameter(o, square_one, &work));
+    MOTET_TRY(backend->memory->synchronize());
     double sum = 0;
     for (int i = 0; i < o->count; i++)
         sum += o->squares[i];
@@ -246,7 +291,7 @@ motet_status motet_optimizer_step(motet_optimizer *o, const motet_backend *backe
                                       .eps = 1e-8f,
                                       .grad_scale = scale,
                                       .step = step};
-    return each_parameter(o, backend, update_one, &work);
+    return each_parameter(o, update_one, &work);
 }
 
 motet_optimizer_bytes motet_optimizer_memory(const motet_optimizer *o) {
@@ -256,15 +301,26 @@ motet_optimizer_bytes motet_optimizer_memory(const motet_optimizer *o) {
                                    .compute = o->compute_memory.size};
 }
 
-void motet_optimizer_output_bias(motet_optimizer *o, const int64_t *counts) {
+motet_status motet_optimizer_output_bias(motet_optimizer *o, const int64_t *counts) {
     for (int f = 0; f < MOTET_FIELDS; f++) {
         const int64_t *count = counts + motet_field_offset(f);
+        float bias[MOTET_PITCH_SYMBOLS]; /* no field has more */
         int size = motet_field_size(f);
         double total = size;
         for (int i = 0; i < size; i++)
             total += (double)count[i];
-        float *bias = o->master->fields[f].bias.data;
         for (int i = 0; i < size; i++)
             bias[i] = (float)log(((double)count[i] + 1) / total);
+        MOTET_TRY(
+            o->memory->copy(o->master->fields[f].bias.data, bias, (size_t)size * sizeof *bias));
     }
+    return MOTET_OK;
+}
+
+motet_status motet_optimizer_host_master(const motet_weights **weights, motet_weights *table,
+                                         motet_arena *arena, const motet_optimizer *o,
+                                         const motet_settings *settings) {
+    *weights = is_host(o) ? o->master : table;
+    if (is_host(o)) return MOTET_OK;
+    return motet_weights_copy(table, arena, o->master, settings, o->memory);
 }

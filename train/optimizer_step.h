@@ -24,20 +24,23 @@ typedef struct motet_optimizer {
     motet_weights *master, *gradients, *compute; /* one table each */
     motet_trained *parameters;                   /* [count] in the order of the table */
     int count;
-    motet_dtype dtype; /* of the compute copies */
+    motet_dtype dtype;          /* of the compute copies */
+    const motet_memory *memory; /* where all of it is */
     /* private */
     motet_arena master_memory, gradient_memory, moment_memory, compute_memory;
+    motet_arena text_memory, shared_memory;
     void *scratch; /* scratch_bytes for each of the threads */
     size_t scratch_bytes;
     int threads;
-    double *squares; /* [count] */
+    double *squares; /* [count], shared memory; 0 where there is no gradient */
 } motet_optimizer;
 
-/* Takes all memory and draws the initial weights. pretrained: the text encoder's weights (f32, the
- * caller's, for as long as the optimizer lives), or NULL to draw these, too. Weights at rest are
- * only in master: call motet_optimizer_refresh before computing with them. */
+/* Takes all memory, in that of the back-end that will run, and draws the initial weights.
+ * pretrained: the text encoder's weights (f32, the host's, the caller's for as long as the
+ * optimizer lives: a back-end with memory of its own gets a copy), or NULL to draw these, too.
+ * Weights at rest are only in master: call motet_optimizer_refresh before computing with them. */
 motet_status motet_optimizer_make(motet_optimizer **optimizer, const motet_settings *settings,
-                                  const motet_text_weights *pretrained);
+                                  const motet_text_weights *pretrained, const motet_memory *memory);
 void motet_optimizer_free(motet_optimizer *optimizer); /* NULL is fine */
 
 /* Copies masters to the compute set: those that are trained, and with text != 0 the encoder's. */
@@ -45,9 +48,10 @@ motet_status motet_optimizer_refresh(motet_optimizer *optimizer, const motet_bac
                                      int text);
 
 /* Sets all gradients to zero. */
-void motet_optimizer_zero(motet_optimizer *optimizer);
+motet_status motet_optimizer_zero(motet_optimizer *optimizer);
 
-/* Global norm of all gradients, summed in the order of the table. May be NaN or infinite. */
+/* Global norm of all gradients, summed in the order of the table. May be NaN or infinite. Waits
+ * for the back-end. */
 motet_status motet_optimizer_norm(double *norm, motet_optimizer *optimizer,
                                   const motet_backend *backend);
 
@@ -64,6 +68,12 @@ typedef struct motet_optimizer_bytes {
 motet_optimizer_bytes motet_optimizer_memory(const motet_optimizer *optimizer);
 
 /* Sets every output bias to log frequencies: counts [motet_field_total()], one more each. */
-void motet_optimizer_output_bias(motet_optimizer *optimizer, const int64_t *counts);
+motet_status motet_optimizer_output_bias(motet_optimizer *optimizer, const int64_t *counts);
+
+/* The master weights where the host can read them: master itself, or a copy of it in an arena that
+ * the caller frees; table is a place for its tensors. */
+motet_status motet_optimizer_host_master(const motet_weights **weights, motet_weights *table,
+                                         motet_arena *arena, const motet_optimizer *optimizer,
+                                         const motet_settings *settings);
 
 #endif

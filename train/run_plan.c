@@ -97,7 +97,7 @@ motet_status motet_run_plan_make(motet_run_plan *plan, const motet_settings *s) 
     if (status != MOTET_OK) return status;
     plan->attention = attention_flops(&t);
     motet_gradient *gradient;
-    MOTET_TRY(motet_gradient_make(&gradient, s, dtype));
+    MOTET_TRY(motet_gradient_make(&gradient, s, dtype, NULL));
     plan->activations = motet_gradient_bytes(gradient);
     motet_gradient_free(gradient);
     return MOTET_OK;

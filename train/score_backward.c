@@ -24,8 +24,6 @@ void motet_score_grads_layout(motet_score_grads *grads, motet_arena *arena,
     grads->dmemory_in = MATRIX(MOTET_F32, m, d);
     grads->dtext = MATRIX(MOTET_F32, text_rows, d);
     grads->dtext_out = MATRIX(dtype, text_rows, d);
-    int64_t most = n > m ? n : m;
-    grads->zeros = MATRIX(MOTET_F32, most > text_rows ? most : text_rows, d);
 #undef MATRIX
 }
 
@@ -106,7 +104,7 @@ static motet_status cross_backward(const context *c, motet_score_layer_weights *
 
 static motet_status self_backward(const context *c, motet_score_layer_weights *dw,
                                   const motet_score_layer_acts *acts,
-                                  const motet_score_layer_weights *w) {
+                                  const motet_score_layer_weights *w, motet_tensor angles) {
     int64_t d = c->d;
     int heads = c->settings->model_heads, width = c->settings->model_width / heads;
     motet_tensor dattn = rows_of(c, c->grads->dattn), dqkv = rows_of(c, c->grads->dqkv);
@@ -125,8 +123,7 @@ static motet_status self_backward(const context *c, motet_score_layer_weights *d
     MOTET_TRY(c->backend->attention_backward(dqkv, columns(dqkv, d), columns(dqkv, 2 * d), dattn,
                                              rows_of(c, acts->attn), rows_of(c, acts->attn_lse),
                                              qkv, columns(qkv, d), columns(qkv, 2 * d), &spec));
-    MOTET_TRY(c->backend->rope(dqkv, motet_matrix(c->input->angles, MOTET_F32, c->n, width),
-                               2 * heads, true));
+    MOTET_TRY(c->backend->rope(dqkv, angles, 2 * heads, true));
     return input_backward(c, dqkv, dw->qkv, dw->attn_norm, acts->attn_in, w->qkv, acts->x_attn,
                           w->attn_norm, acts->attn_rstd);
 }
@@ -137,7 +134,7 @@ static motet_status memory_backward(const context *c, motet_weights *dw,
                                     motet_tensor text_states) {
     int64_t m = c->input->memory_rows, text_rows = text_states.dims[0];
     motet_tensor din = motet_tensor_rows(c->grads->dmemory_in, 0, m);
-    MOTET_TRY(c->backend->convert(din, motet_tensor_rows(c->grads->zeros, 0, m)));
+    MOTET_TRY(motet_tensor_zero(c->backend->memory, din));
     MOTET_TRY(c->backend->rmsnorm_backward(din, dw->memory_norm,
                                            motet_tensor_rows(c->grads->dmemory, 0, m),
                                            motet_tensor_rows(acts->memory_in, 0, m), w->memory_norm,
@@ -147,7 +144,7 @@ static motet_status memory_backward(const context *c, motet_weights *dw,
     if (text_rows == 0) return MOTET_OK;
     motet_tensor dtext = motet_tensor_rows(c->grads->dtext, 0, text_rows);
     motet_tensor dtext_out = motet_tensor_rows(c->grads->dtext_out, 0, text_rows);
-    MOTET_TRY(c->backend->convert(dtext, motet_tensor_rows(c->grads->zeros, 0, text_rows)));
+    MOTET_TRY(motet_tensor_zero(c->backend->memory, dtext));
     MOTET_TRY(
         c->backend->scatter_add(dtext, din, motet_vector(c->input->memory_text, MOTET_I32, m)));
     MOTET_TRY(c->backend->convert(dtext_out, dtext));
@@ -160,11 +157,11 @@ motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *gr
                                   const motet_score_input *input, motet_tensor text_states,
                                   motet_tensor dstates) {
     context c = {backend, settings, input, grads, input->rows, settings->model_width};
-    motet_tensor dx = rows_of(&c, grads->dx), zeros = rows_of(&c, grads->zeros);
+    motet_tensor dx = rows_of(&c, grads->dx);
     motet_tensor memory = motet_tensor_rows(acts->memory, 0, input->memory_rows);
-    MOTET_TRY(backend->convert(dx, zeros));
-    MOTET_TRY(backend->convert(motet_tensor_rows(grads->dmemory, 0, input->memory_rows),
-                               motet_tensor_rows(grads->zeros, 0, input->memory_rows)));
+    MOTET_TRY(motet_tensor_zero(backend->memory, dx));
+    MOTET_TRY(motet_tensor_zero(backend->memory,
+                                motet_tensor_rows(grads->dmemory, 0, input->memory_rows)));
     MOTET_TRY(backend->rmsnorm_backward(dx, dweights->state_norm, dstates, rows_of(&c, acts->x),
                                         weights->state_norm, rows_of(&c, acts->rstd)));
     for (int i = settings->model_layers - 1; i >= 0; i--) {
@@ -172,7 +169,7 @@ motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *gr
         const motet_score_layer_weights *w = &weights->layers[i];
         MOTET_TRY(feed_forward_backward(&c, dw, &acts->layers[i], w));
         MOTET_TRY(cross_backward(&c, dw, &acts->layers[i], w, memory));
-        MOTET_TRY(self_backward(&c, dw, &acts->layers[i], w));
+        MOTET_TRY(self_backward(&c, dw, &acts->layers[i], w, rows_of(&c, acts->angles)));
     }
     MOTET_TRY(backend->embed_backward(
         dweights->events, dx,

@@ -14,7 +14,6 @@ typedef struct motet_score_grads {
     motet_tensor dhidden, dgate_up;   /* [N,F] [N,2F] */
     motet_tensor dmemory, dmemory_in, dtext; /* [M,D] f32, [M,D] f32, [text rows, D] f32 */
     motet_tensor dtext_out;                  /* [text rows, D] in the compute dtype */
-    motet_tensor zeros;                      /* f32 zeros, as many as the largest buffer above */
 } motet_score_grads;
 
 void motet_score_grads_layout(motet_score_grads *grads, motet_arena *arena,

@@ -8,6 +8,7 @@
 
 #include "kernels/core/log.h"
 #include "kernels/core/nearest.h"
+#include "kernels/device.h"
 #include "train/baseline.h"
 #include "train/evaluate.h"
 #include "train/run_directory.h"
@@ -264,7 +265,9 @@ static motet_status run(const command *c) {
     MOTET_TRY(resolve_settings(&settings, c));
     if (c->mode == DRY_RUN) return dry_run(&settings);
     motet_training training;
-    MOTET_TRY(motet_training_open(&training, &settings));
+    const motet_backend *backend;
+    MOTET_TRY(motet_device_open(&backend, settings.train_device));
+    MOTET_TRY(motet_training_open(&training, &settings, backend));
     motet_status status = c->mode == TRAIN ? train(&training, c) : use_checkpoint(&training, c);
     motet_training_close(&training);
     return status;

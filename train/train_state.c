@@ -108,6 +108,25 @@ static int list_tensors(state_tensor *list, const motet_optimizer *optimizer) {
     return count;
 }
 
+/* Host copies of all listed tensors, unless the host can read them where they are. */
+static motet_status fetch(state_tensor *list, int count, motet_arena *arena,
+                          const motet_memory *memory) {
+    if (memory == &motet_host_memory) return MOTET_OK;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < count; i++) {
+            motet_tensor from = list[i].tensor;
+            motet_tensor to = motet_arena_tensor(arena, from.dtype, from.rank, from.dims);
+            if (pass == 0) continue;
+            list[i].tensor = to;
+            MOTET_TRY(
+                memory->copy(to.data, from.data,
+                             (size_t)motet_tensor_count(from) * motet_dtype_bytes(from.dtype)));
+        }
+        if (pass == 0) MOTET_TRY(motet_arena_bind(arena));
+    }
+    return MOTET_OK;
+}
+
 static motet_status write_state(const char *path, const motet_optimizer *optimizer,
                                 const motet_counters *counters) {
     char text[COUNTERS_TEXT] = "";
@@ -118,16 +137,17 @@ static motet_status write_state(const char *path, const motet_optimizer *optimiz
     size_t most = 3 * (size_t)optimizer->count;
     state_tensor *list = calloc(most, sizeof *list);
     motet_named_tensor *named = calloc(most, sizeof *named);
-    motet_status status;
-    if (list && named) {
-        int count = list_tensors(list, optimizer);
+    motet_arena arena = {0};
+    motet_status status = MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
+    int count = list && named ? list_tensors(list, optimizer) : 0;
+    if (list && named) status = fetch(list, count, &arena, optimizer->memory);
+    if (status == MOTET_OK) {
         for (int i = 0; i < count; i++)
             named[i] = (motet_named_tensor){list[i].name, list[i].tensor};
         motet_named_text metadata = {"counters", text};
         status = motet_safetensors_write(path, named, count, &metadata, 1);
-    } else {
-        status = MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
     }
+    motet_arena_free(&arena);
     free(list);
     free(named);
     return status;
@@ -151,9 +171,19 @@ motet_status motet_train_state_export(const char *path, const motet_optimizer *o
         {"train.seconds", seconds}, {"train.best_valid_nats_per_event", loss},
         {"train.best_step", best},  {"train.corpus_sha256", hashes},
     };
-    return motet_checkpoint_write(path, optimizer->master, context->settings,
-                                  context->encoder->vocab, precision, text_precision, notes,
-                                  (int)(sizeof notes / sizeof *notes));
+    motet_arena arena = {0};
+    const motet_weights *master;
+    motet_weights *table = calloc(1, sizeof *table);
+    if (!table) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
+    motet_status status =
+        motet_optimizer_host_master(&master, table, &arena, optimizer, context->settings);
+    if (status == MOTET_OK)
+        status = motet_checkpoint_write(path, master, context->settings, context->encoder->vocab,
+                                        precision, text_precision, notes,
+                                        (int)(sizeof notes / sizeof *notes));
+    motet_arena_free(&arena);
+    free(table);
+    return status;
 }
 
 motet_status motet_train_state_write(const char *folder, const motet_optimizer *optimizer,
@@ -174,9 +204,9 @@ static int same_shape(motet_tensor a, motet_tensor b) {
     return 1;
 }
 
-/* copy 0: only checks. */
+/* copy NULL: only checks. */
 static motet_status load_tensors(const state_tensor *list, int count, motet_safetensors *file,
-                                 const char *path, int copy) {
+                                 const char *path, const motet_memory *copy) {
     for (int i = 0; i < count; i++) {
         motet_tensor found;
         MOTET_TRY(motet_safetensors_get(&found, file, list[i].name));
@@ -184,8 +214,9 @@ static motet_status load_tensors(const state_tensor *list, int count, motet_safe
             return MOTET_FAIL(MOTET_E_DATA, "%s: %s has another shape or dtype than the model",
                               path, list[i].name);
         if (copy)
-            memcpy(list[i].tensor.data, found.data,
-                   (size_t)motet_tensor_count(found) * motet_dtype_bytes(found.dtype));
+            MOTET_TRY(
+                copy->copy(list[i].tensor.data, found.data,
+                           (size_t)motet_tensor_count(found) * motet_dtype_bytes(found.dtype)));
     }
     return MOTET_OK;
 }
@@ -203,8 +234,8 @@ static motet_status read_state(motet_optimizer *optimizer, motet_counters *count
     if (status == MOTET_OK && motet_safetensors_count(file) != count)
         status = MOTET_FAIL(MOTET_E_DATA, "%s: %d tensors, but the model has %d", path,
                             motet_safetensors_count(file), count);
-    if (status == MOTET_OK) status = load_tensors(list, count, file, path, 0);
-    if (status == MOTET_OK) status = load_tensors(list, count, file, path, 1);
+    if (status == MOTET_OK) status = load_tensors(list, count, file, path, NULL);
+    if (status == MOTET_OK) status = load_tensors(list, count, file, path, optimizer->memory);
     if (status == MOTET_OK) *counters = next;
     motet_safetensors_close(file);
     free(list);

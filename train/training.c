@@ -63,29 +63,31 @@ static motet_status open_loaders(motet_training *t) {
 
 static motet_status open_model(motet_training *t) {
     const motet_settings *s = &t->settings;
+    t->input_memory = motet_arenas_on(t->backend.memory).shared;
     motet_model_input_layout(&t->input, &t->input_memory, s);
     MOTET_TRY(motet_arena_bind(&t->input_memory));
     motet_model_input_layout(&t->input, &t->input_memory, s);
-    MOTET_TRY(motet_optimizer_make(&t->optimizer, s, t->encoder.weights));
-    return motet_gradient_make(&t->gradient, s, t->optimizer->dtype);
+    MOTET_TRY(motet_optimizer_make(&t->optimizer, s, t->encoder.weights, t->backend.memory));
+    return motet_gradient_make(&t->gradient, s, t->optimizer->dtype, t->backend.memory);
 }
 
 static motet_status start_weights(motet_training *t) {
     int64_t *counts = calloc((size_t)motet_field_total(), sizeof *counts);
     if (!counts) return MOTET_FAIL(MOTET_E_MEMORY, "no memory to count symbols");
     motet_status status = motet_unigram_counts(counts, t->corpora, t->corpus_count);
-    if (status == MOTET_OK) motet_optimizer_output_bias(t->optimizer, counts);
+    if (status == MOTET_OK) status = motet_optimizer_output_bias(t->optimizer, counts);
     free(counts);
     if (status != MOTET_OK) return status;
     t->counters = motet_counters_start();
     return motet_optimizer_refresh(t->optimizer, &t->backend, 1);
 }
 
-motet_status motet_training_open(motet_training *t, const motet_settings *settings) {
+motet_status motet_training_open(motet_training *t, const motet_settings *settings,
+                                 const motet_backend *backend) {
     memset(t, 0, sizeof *t);
     t->settings = *settings;
-    t->backend = *motet_backend_cpu();
-    t->backend.matmul = motet_onednn_matmul;
+    t->backend = *backend;
+    if (backend == motet_backend_cpu()) t->backend.matmul = motet_onednn_matmul;
     if (settings->train_threads > 0) omp_set_num_threads(settings->train_threads);
     motet_status status = check(settings);
     if (status == MOTET_OK) status = open_corpora(t);
@@ -145,7 +147,7 @@ static motet_status accumulate(motet_losses *losses, motet_training *t) {
 
 motet_status motet_training_step(motet_step_report *report, motet_training *t) {
     memset(report, 0, sizeof *report);
-    motet_optimizer_zero(t->optimizer);
+    MOTET_TRY(motet_optimizer_zero(t->optimizer));
     MOTET_TRY(accumulate(&report->losses, t));
     MOTET_TRY(motet_optimizer_norm(&report->norm, t->optimizer, &t->backend));
     report->lr_factor = motet_schedule_factor(&t->settings, t->counters.step);

@@ -19,15 +19,16 @@ typedef struct motet_training {
     motet_arena input_memory;
     motet_model_input input;
     motet_gradient *gradient;
-    motet_backend backend; /* the CPU's with oneDNN's matmul */
+    motet_backend backend; /* as given; the CPU's with oneDNN's matmul */
     motet_optimizer *optimizer;
     motet_counters counters;
 } motet_training;
 
-/* Opens all and draws the initial weights (output biases: log frequencies of the training split).
- * The settings are copied; model.text_vocab may change (train/encoder.h). After a failure nothing
- * is open. */
-motet_status motet_training_open(motet_training *training, const motet_settings *settings);
+/* Opens all on a back-end (kernels/device.h) and draws the initial weights (output biases: log
+ * frequencies of the training split). The settings are copied; model.text_vocab may change
+ * (train/encoder.h). After a failure nothing is open. */
+motet_status motet_training_open(motet_training *training, const motet_settings *settings,
+                                 const motet_backend *backend);
 void motet_training_close(motet_training *training);
 
 motet_state_context motet_training_context(const motet_training *training);

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+static int is_host(const motet_arena *arena) {
+    return !arena->memory || arena->memory == &motet_host_memory;
+}
+
 void *motet_arena_take(motet_arena *arena, int64_t count, size_t element_bytes) {
     size_t bytes;
     if (count < 0 || __builtin_mul_overflow((size_t)count, element_bytes, &bytes) ||
@@ -31,19 +35,54 @@ motet_tensor motet_arena_tensor(motet_arena *arena, motet_dtype dtype, int rank,
     return tensor;
 }
 
+motet_status motet_tensor_zero(const motet_memory *memory, motet_tensor tensor) {
+    size_t bytes = (size_t)motet_tensor_count(tensor) * motet_dtype_bytes(tensor.dtype);
+    return (memory ? memory : &motet_host_memory)->zero(tensor.data, bytes);
+}
+
 motet_status motet_arena_bind(motet_arena *arena) {
     if (arena->overflow) return MOTET_FAIL(MOTET_E_MEMORY, "a buffer size overflows 64 bits");
-    size_t size = arena->used ? arena->used : MOTET_ARENA_ALIGN;
-    /* calloc, not memset: large blocks come as zero pages that cost nothing until they are used. */
-    unsigned char *block = calloc(1, size + MOTET_ARENA_ALIGN);
-    if (!block) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %zu MiB", size >> 20);
-    size_t skip = MOTET_ARENA_ALIGN - (uintptr_t)block % MOTET_ARENA_ALIGN;
-    *arena = (motet_arena){.block = block, .base = block + skip, .size = size};
+    size_t size = arena->used ? arena->used : MOTET_ARENA_ALIGN, skip = 0;
+    void *block;
+    if (is_host(arena)) {
+        /* calloc, not memset: large blocks come as zero pages that cost nothing until used. */
+        block = calloc(1, size + MOTET_ARENA_ALIGN);
+        if (!block) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %zu MiB", size >> 20);
+        skip = MOTET_ARENA_ALIGN - (uintptr_t)block % MOTET_ARENA_ALIGN;
+    } else {
+        MOTET_TRY(arena->memory->take(&block, size, arena->placement));
+    }
+    *arena = (motet_arena){.memory = arena->memory,
+                           .placement = arena->placement,
+                           .block = block,
+                           .base = (unsigned char *)block + skip,
+                           .size = size};
     return MOTET_OK;
 }
 
 void motet_arena_free(motet_arena *arena) {
     if (!arena) return;
-    free(arena->block);
-    *arena = (motet_arena){0};
+    if (is_host(arena))
+        free(arena->block);
+    else
+        arena->memory->give_back(arena->block, arena->placement);
+    *arena = (motet_arena){.memory = arena->memory, .placement = arena->placement};
+}
+
+motet_arenas motet_arenas_on(const motet_memory *memory) {
+    return (motet_arenas){.device = {.memory = memory, .placement = MOTET_ON_DEVICE},
+                          .shared = {.memory = memory, .placement = MOTET_SHARED}};
+}
+
+motet_status motet_arenas_bind(motet_arenas *arenas) {
+    MOTET_TRY(motet_arena_bind(&arenas->device));
+    motet_status status = motet_arena_bind(&arenas->shared);
+    if (status != MOTET_OK) motet_arena_free(&arenas->device);
+    return status;
+}
+
+void motet_arenas_free(motet_arenas *arenas) {
+    if (!arenas) return;
+    motet_arena_free(&arenas->device);
+    motet_arena_free(&arenas->shared);
 }

@@ -30,6 +30,7 @@ motet_add_fn motet_cuda_add;
 motet_cross_entropy_fn motet_cuda_cross_entropy;
 motet_sample_fn motet_cuda_sample;
 motet_convert_fn motet_cuda_convert;
+motet_convert_stochastic_fn motet_cuda_convert_stochastic;
 motet_adamw_fn motet_cuda_adamw;
 motet_muon_fn motet_cuda_muon;
 motet_sum_squares_fn motet_cuda_sum_squares;

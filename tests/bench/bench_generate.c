@@ -26,7 +26,7 @@ static void need(motet_status status) {
 
 /* Opens the model, or a copy of it whose decoders are of this dtype. */
 static void open_as(motet_engine *engine, const char *model, const char *dtype) {
-    need(motet_engine_open(engine, model));
+    need(motet_engine_open(engine, model, motet_backend_cpu()));
     if (!dtype) return;
     static const motet_dtype dtypes[] = {MOTET_F32, MOTET_BF16, MOTET_I8};
     int wanted = 0;
@@ -50,7 +50,7 @@ static void open_as(motet_engine *engine, const char *model, const char *dtype) 
                                                  motet_checkpoint_note(from, "motet.vocab"),
                                                  dtypes[wanted], MOTET_I8, NULL, 0);
     motet_engine_close(engine);
-    if (status == MOTET_OK) status = motet_engine_open(engine, path);
+    if (status == MOTET_OK) status = motet_engine_open(engine, path, motet_backend_cpu());
     unlink(path); /* the mapping lives on */
     need(status);
 }

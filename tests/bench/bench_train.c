@@ -98,7 +98,7 @@ int main(int argc, char **argv) {
             path = argv[i];
     }
     if (settings.train_threads > 0) omp_set_num_threads(settings.train_threads);
-    need(motet_training_open(&training, &settings));
+    need(motet_training_open(&training, &settings, motet_backend_cpu()));
     double *rates = calloc((size_t)steps + 1, sizeof *rates);
     if (!rates) return 5;
     for (int i = -2; i < steps; i++) { /* two to warm up */

@@ -13,6 +13,11 @@ static const char vocabulary[] =
     "minor\nmajor\nfor\npiano\ncello\nflute\nand\n##s\n,\n.\nbars\n8\n";
 
 void motet_test_engine_open(motet_engine *engine, int window, uint64_t seed) {
+    motet_test_engine_open_on(engine, window, seed, motet_backend_cpu(), MOTET_F32);
+}
+
+void motet_test_engine_open_on(motet_engine *engine, int window, uint64_t seed,
+                               const motet_backend *backend, motet_dtype precision) {
     motet_settings settings;
     motet_settings_default(&settings);
     settings.model_width = settings.model_text_width = 64;
@@ -36,8 +41,8 @@ void motet_test_engine_open(motet_engine *engine, int window, uint64_t seed) {
     char path[64];
     snprintf(path, sizeof path, "/tmp/motet-test-model-%ld.safetensors", (long)getpid());
     motet_status status =
-        motet_checkpoint_write(path, weights, &settings, vocabulary, MOTET_F32, MOTET_F32, NULL, 0);
-    if (status == MOTET_OK) status = motet_engine_open(engine, path);
+        motet_checkpoint_write(path, weights, &settings, vocabulary, precision, precision, NULL, 0);
+    if (status == MOTET_OK) status = motet_engine_open(engine, path, backend);
     unlink(path);
     motet_arena_free(&arena);
     free(weights);

@@ -9,4 +9,8 @@
  * error. The file is removed at once: the engine keeps it mapped. */
 void motet_test_engine_open(motet_engine *engine, int window, uint64_t seed);
 
+/* The same on a back-end, stored in a dtype (f32, bf16 or i8). */
+void motet_test_engine_open_on(motet_engine *engine, int window, uint64_t seed,
+                               const motet_backend *backend, motet_dtype precision);
+
 #endif

@@ -20,18 +20,18 @@ typedef struct rig {
     motet_attribute_weights weights;
     motet_attribute_acts acts;
     motet_tensor states;
-    motet_arena arena;
+    motet_arenas arenas;
 } rig;
 
 static void rig_layout(rig *r, int width, int texts, motet_dtype dtype) {
     const int64_t total = motet_attribute_total();
     const int64_t queries[] = {MOTET_ATTRIBUTES, width}, out[] = {total, width},
                   states[] = {MOST_ROWS, width};
-    r->weights.queries = motet_arena_tensor(&r->arena, dtype, 2, queries);
-    r->weights.out = motet_arena_tensor(&r->arena, dtype, 2, out);
-    r->weights.bias = motet_arena_tensor(&r->arena, MOTET_F32, 1, &total);
-    r->states = motet_arena_tensor(&r->arena, dtype, 2, states);
-    motet_attributes_layout(&r->acts, &r->arena, &r->settings, texts, dtype);
+    r->weights.queries = motet_arena_tensor(&r->arenas.device, dtype, 2, queries);
+    r->weights.out = motet_arena_tensor(&r->arenas.device, dtype, 2, out);
+    r->weights.bias = motet_arena_tensor(&r->arenas.device, MOTET_F32, 1, &total);
+    r->states = motet_arena_tensor(&r->arenas.device, dtype, 2, states);
+    motet_attributes_layout(&r->acts, &r->arenas, &r->settings, texts, dtype);
 }
 
 static void fill(motet_tensor tensor, motet_rng *rng) {
@@ -54,7 +54,7 @@ static void rig_make(rig *r, int width, int texts, motet_dtype dtype) {
     motet_settings_default(&r->settings);
     r->settings.model_text_width = width;
     rig_layout(r, width, texts, dtype);
-    assert_int_equal(motet_arena_bind(&r->arena), MOTET_OK);
+    assert_int_equal(motet_arenas_bind(&r->arenas), MOTET_OK);
     rig_layout(r, width, texts, dtype);
     motet_rng rng = motet_rng_make(3, (uint64_t)width);
     fill(r->weights.queries, &rng);
@@ -118,7 +118,7 @@ static void check_parity(int width, motet_dtype dtype, double tolerance) {
     print_message("width %d, %s: largest difference %.2e\n", width, motet_dtype_name(dtype),
                   difference);
     assert_true(difference <= tolerance);
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void parity_f32(void **state) {
@@ -148,7 +148,7 @@ static void a_text_does_not_hear_its_neighbours(void **state) {
         MOTET_OK);
     for (int i = 0; i < MOTET_TEMPOS; i++)
         assert_true(fabsf(first[i] - tempo[i]) <= 1e-5f * fmaxf(1, fabsf(first[i])));
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void more_texts_than_laid_out_are_refused(void **state) {
@@ -160,7 +160,7 @@ static void more_texts_than_laid_out_are_refused(void **state) {
                                               r.states, offsets, 3),
                      MOTET_E_USAGE);
     assert_non_null(strstr(motet_error(), "2 texts, not 3"));
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void offsets_are_sums_of_sizes(void **state) {

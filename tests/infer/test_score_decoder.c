@@ -17,7 +17,7 @@ enum { ROWS = 40, WINDOW = 48, MEMORY = 12 };
 
 typedef struct rig {
     motet_engine engine;
-    motet_arena arena;
+    motet_arenas arenas;
     motet_score_acts acts;
     motet_score_cache cache;
     motet_score_input input;
@@ -30,8 +30,9 @@ typedef struct rig {
 
 static void layout(rig *r) {
     const motet_settings *settings = &r->engine.checkpoint.settings;
-    motet_score_acts_layout(&r->acts, &r->arena, settings, 2 * ROWS, MEMORY, 1, MOTET_F32, 0);
-    motet_score_cache_layout(&r->cache, &r->arena, settings, 2, WINDOW, MEMORY, MOTET_F32);
+    motet_score_acts_layout(&r->acts, &r->arenas.device, settings, 2 * ROWS, MEMORY, 1, MOTET_F32,
+                            0);
+    motet_score_cache_layout(&r->cache, &r->arenas, settings, 2, WINDOW, MEMORY, MOTET_F32);
 }
 
 /* Rows of a seeded piece: bars of up to four notes. */
@@ -62,7 +63,7 @@ static void open_rig(rig *r) {
     memset(r, 0, sizeof *r);
     motet_test_engine_open(&r->engine, WINDOW, 4);
     layout(r);
-    assert_int_equal(motet_arena_bind(&r->arena), MOTET_OK);
+    assert_int_equal(motet_arenas_bind(&r->arenas), MOTET_OK);
     layout(r);
     make_rows(r);
     r->input = (motet_score_input){.offsets = r->offsets,
@@ -85,7 +86,7 @@ static void open_rig(rig *r) {
 }
 
 static void close_rig(rig *r) {
-    motet_arena_free(&r->arena);
+    motet_arenas_free(&r->arenas);
     motet_engine_close(&r->engine);
 }
 

@@ -35,7 +35,7 @@ static motet_tensor get(const motet_safetensors *file, const char *name) {
 /* One encoder laid out for some rows. */
 typedef struct runner {
     motet_text_acts acts;
-    motet_arena arena;
+    motet_arenas arenas;
     const motet_text_weights *weights;
     const motet_settings *settings;
 } runner;
@@ -43,9 +43,9 @@ typedef struct runner {
 static runner make_runner(const motet_text_weights *weights, const motet_settings *settings,
                           int32_t rows, motet_dtype dtype) {
     runner r = {.weights = weights, .settings = settings};
-    motet_text_layout(&r.acts, &r.arena, settings, rows, dtype);
-    ok(motet_arena_bind(&r.arena));
-    motet_text_layout(&r.acts, &r.arena, settings, rows, dtype);
+    motet_text_layout(&r.acts, &r.arenas, settings, rows, dtype);
+    ok(motet_arenas_bind(&r.arenas));
+    motet_text_layout(&r.acts, &r.arenas, settings, rows, dtype);
     return r;
 }
 
@@ -106,7 +106,7 @@ static double tiny_difference(const tiny *t, motet_dtype dtype) {
     double worst = 0;
     for (int64_t i = 0; i < motet_tensor_count(states); i++)
         worst = fmax(worst, fabs((double)value(states, i) - (double)value(t->states, i)));
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
     return worst;
 }
 
@@ -136,7 +136,7 @@ static void texts_do_not_hear_each_other(void **state) {
             assert_true(fabsf(value(states, i) - value(t->states, (int64_t)offsets[s] * 32 + i)) <=
                         1e-4f);
     }
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void impossible_texts_are_refused(void **state) {
@@ -160,7 +160,7 @@ static void impossible_texts_are_refused(void **state) {
     assert_int_equal(states.dims[0], 0);
     ids[2] = 63;
     assert_int_equal(run(&states, &r, ids, one, 1), MOTET_OK);
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void another_encoder_is_refused_by_name(void **state) {
@@ -299,7 +299,7 @@ static void minilm_equals_transformers(void **state) {
                   worst_norm);
     assert_true(worst <= 1e-4);
     assert_true(worst_norm <= 1e-4);
-    motet_arena_free(&r.arena);
+    motet_arenas_free(&r.arenas);
 }
 
 static void write_prompt(char *buffer, size_t size, int i) {
@@ -367,8 +367,8 @@ static void compare_encoders(const minilm *m, const motet_text_weights *weights,
                   name, worst, sum / (double)count, cosine, cosines / 100);
     assert_true(cosine >= lowest_cosine);
     assert_true(sum > 0); /* else nothing was stored in fewer bits */
-    motet_arena_free(&full.arena);
-    motet_arena_free(&small.arena);
+    motet_arenas_free(&full.arenas);
+    motet_arenas_free(&small.arenas);
 }
 
 /* The encoder as it is shipped: inside a checkpoint, int8. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/core/rng.h"
+#include "kernels/device.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -15,7 +16,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-#define GUARD 256 /* bytes on either side; a multiple of the alignment */
+#define GUARD 256 /* bytes on either side; a multiple of the alignment of blocks */
 #define SENTINEL 0xA5
 #define POOL 16384
 
@@ -25,39 +26,77 @@ const motet_dtype op_floats[2] = {MOTET_F32, MOTET_BF16};
 
 static struct {
     unsigned char *base;
-    size_t bytes; /* between the guards */
+    size_t bytes, guard; /* guards on either side of bytes */
+    bool host;           /* the harness's own, not the back-end's */
 } pool[POOL];
 static int pool_used;
 static int start_threads;
 
-static void *pool_take(size_t bytes) {
+static const char *device_name(void) {
+    const char *name = getenv("MOTET_TEST_DEVICE");
+    return name && *name ? name : "cpu";
+}
+
+bool op_on_cpu(void) {
+    return strcmp(device_name(), "cpu") == 0;
+}
+
+const motet_backend *op_backend(void) {
+    static const motet_backend *backend;
+    if (!backend && motet_device_open(&backend, device_name()) != MOTET_OK)
+        fail_msg("harness: MOTET_TEST_DEVICE=%s: %s", device_name(), motet_error());
+    return backend;
+}
+
+bool op_skips(int64_t number, int every) {
+    return !op_on_cpu() && number % every != 0;
+}
+
+/* The software GPU (the only one whose driver is named) sees what leaves a block: none there. */
+static size_t guard_bytes(bool host) {
+    return host || op_on_cpu() || !getenv("MOTET_CUDA_DRIVER") ? GUARD : 0;
+}
+
+static void poison(int i, bool on) {
+    if (!pool[i].host && !op_on_cpu()) return;
+    unsigned char *base = pool[i].base, *end = base + pool[i].guard + pool[i].bytes;
+    if (on) {
+        ASAN_POISON_MEMORY_REGION(base, pool[i].guard);
+        ASAN_POISON_MEMORY_REGION(end, pool[i].guard);
+    } else {
+        ASAN_UNPOISON_MEMORY_REGION(base, pool[i].guard);
+        ASAN_UNPOISON_MEMORY_REGION(end, pool[i].guard);
+    }
+}
+
+static void *pool_take(size_t bytes, bool host) {
     if (pool_used == POOL) fail_msg("harness: more than %d buffers in one test", POOL);
-    size_t total = (GUARD + bytes + GUARD + 63) & ~(size_t)63;
-    unsigned char *base = aligned_alloc(64, total);
-    if (!base) fail_msg("harness: no memory for %zu bytes", total);
-    memset(base, SENTINEL, GUARD);
-    memset(base + GUARD, 0xFF, bytes);
-    memset(base + GUARD + bytes, SENTINEL, GUARD);
-    ASAN_POISON_MEMORY_REGION(base, GUARD);
-    ASAN_POISON_MEMORY_REGION(base + GUARD + bytes, GUARD);
+    const motet_memory *memory = host ? &motet_host_memory : op_backend()->memory;
+    size_t guard = guard_bytes(host);
+    void *block = NULL;
+    if (memory->take(&block, guard + bytes + guard, MOTET_SHARED) != MOTET_OK)
+        fail_msg("harness: %s", motet_error());
+    unsigned char *base = block;
+    memset(base, SENTINEL, guard);
+    memset(base + guard, 0xFF, bytes);
+    memset(base + guard + bytes, SENTINEL, guard);
     pool[pool_used].base = base;
-    pool[pool_used++].bytes = bytes;
-    return base + GUARD;
+    pool[pool_used].bytes = bytes;
+    pool[pool_used].guard = guard;
+    pool[pool_used].host = host;
+    poison(pool_used++, true);
+    return base + guard;
 }
 
 int op_teardown(void **state) {
     (void)state;
     int broken = 0;
     for (int i = 0; i < pool_used; i++) {
-        unsigned char *base = pool[i].base;
-        size_t bytes = pool[i].bytes;
-        ASAN_UNPOISON_MEMORY_REGION(base, GUARD);
-        ASAN_UNPOISON_MEMORY_REGION(base + GUARD + bytes, GUARD);
-        for (int g = 0; g < GUARD; g++) {
-            broken += base[g] != SENTINEL;
-            broken += base[GUARD + bytes + (size_t)g] != SENTINEL;
-        }
-        free(base);
+        unsigned char *base = pool[i].base, *end = base + pool[i].guard + pool[i].bytes;
+        poison(i, false);
+        for (size_t g = 0; g < pool[i].guard; g++)
+            broken += (base[g] != SENTINEL) + (end[g] != SENTINEL);
+        (pool[i].host ? &motet_host_memory : op_backend()->memory)->give_back(base, MOTET_SHARED);
     }
     pool_used = 0;
     if (start_threads) omp_set_num_threads(start_threads);
@@ -70,11 +109,15 @@ void op_threads(int count) {
     omp_set_num_threads(count);
 }
 
+void *op_shared(size_t bytes) {
+    return pool_take(bytes, false);
+}
+
 static motet_tensor tensor_new(motet_dtype dtype, int rank, int64_t d0, int64_t d1) {
     motet_tensor t = {.dtype = dtype, .rank = rank, .dims = {d0, d1}};
-    t.data = pool_take((size_t)motet_tensor_count(t) * motet_dtype_bytes(dtype));
+    t.data = op_shared((size_t)motet_tensor_count(t) * motet_dtype_bytes(dtype));
     if (dtype == MOTET_I8) {
-        float *scale = pool_take((size_t)d0 * sizeof *scale);
+        float *scale = op_shared((size_t)d0 * sizeof *scale);
         for (int64_t i = 0; i < d0; i++)
             scale[i] = 1;
         t.scale = scale;
@@ -90,10 +133,15 @@ motet_tensor op_matrix(motet_dtype dtype, int64_t rows, int64_t cols) {
     return tensor_new(dtype, 2, rows, cols);
 }
 
+motet_tensor op_askew(motet_dtype dtype, int64_t rows, int64_t cols) {
+    motet_tensor t = op_vector(dtype, rows * cols + 1);
+    return motet_matrix((char *)t.data + motet_dtype_bytes(dtype), dtype, rows, cols);
+}
+
 motet_tensor op_copy(motet_tensor t) {
     motet_tensor copy = t;
     size_t bytes = (size_t)motet_tensor_count(t) * motet_dtype_bytes(t.dtype);
-    copy.data = pool_take(bytes);
+    copy.data = op_shared(bytes);
     memcpy(copy.data, t.data, bytes);
     return copy;
 }
@@ -103,7 +151,7 @@ motet_tensor op_none(void) {
 }
 
 double *op_zeros(int64_t count) {
-    double *values = pool_take((size_t)count * sizeof *values);
+    double *values = pool_take((size_t)count * sizeof *values, true);
     for (int64_t i = 0; i < count; i++)
         values[i] = 0;
     return values;
@@ -236,6 +284,7 @@ void op_assert_same_bits(const char *what, motet_tensor a, motet_tensor b) {
 }
 
 void op_assert_ok(motet_status status, const char *call, const char *file, int line) {
+    if (status == MOTET_OK) status = op_backend()->memory->synchronize();
     if (status != MOTET_OK) {
         print_error("%s: status %d: %s (%s)\n", call, (int)status, motet_error(),
                     motet_error_where());
@@ -245,6 +294,7 @@ void op_assert_ok(motet_status status, const char *call, const char *file, int l
 
 void op_assert_fails(motet_status status, motet_status code, const char *words, const char *call,
                      const char *file, int line) {
+    if (status == MOTET_OK) status = op_backend()->memory->synchronize();
     const char *sentence = status == MOTET_OK ? "" : motet_error();
     if (status != code || !strstr(sentence, words)) {
         print_error("%s: status %d, \"%s\"; wanted status %d and the words \"%s\"\n", call,

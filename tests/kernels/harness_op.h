@@ -1,15 +1,18 @@
 /* harness_op: what every op test needs. Guarded tensors, seeded fills, comparison with a reference
- * in double, gradients by central differences.
+ * in double, gradients by central differences; all of it on the back-end that the environment
+ * variable MOTET_TEST_DEVICE names ("cpu" without it, "cuda"), so that one test serves every twin.
  *
- * Tensors come from one pool per test program: their data starts as NaN (i32, i8: -1), so an output
- * that was not written is seen, and stands between two guards of sentinel bytes (poisoned under
- * AddressSanitizer, so that a stray read is seen too). op_teardown checks all guards and frees the
- * pool: give it to cmocka as every test's teardown.
+ * Tensors come from one pool per test program, in memory that host and back-end share: their data
+ * starts as NaN (i32, i8: -1), so an output that was not written is seen, and stands between two
+ * guards of sentinel bytes (poisoned under AddressSanitizer, so that a stray read is seen too). The
+ * software GPU sees every stray access by itself: there blocks have no guards, and end where the
+ * tensor does. op_teardown checks all guards and frees the pool: give it to cmocka as every test's
+ * teardown.
  *
  *     static void test_double(void **state) {
  *         motet_tensor x = op_matrix(MOTET_F32, 3, 7), out = op_matrix(MOTET_BF16, 3, 7);
  *         op_fill_normal(x, 1, 2.0);
- *         op_ok(motet_cpu_twice(out, x));
+ *         op_ok(op_backend()->twice(out, x));
  *         double *want = op_doubles(x);
  *         for (int i = 0; i < 21; i++) want[i] *= 2;
  *         op_assert_close("twice", out, want, op_limit(MOTET_BF16));
@@ -30,8 +33,7 @@
 
 #include <cmocka.h>
 
-#include "kernels/core/status.h"
-#include "kernels/core/tensor.h"
+#include "kernels/backend.h"
 
 #define op_test(function) cmocka_unit_test_teardown(function, op_teardown)
 #define OP_COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
@@ -41,14 +43,27 @@ extern const int64_t op_rows[6];       /* 0, 1, 3, 17, 64, 130 */
 extern const int64_t op_widths[7];     /* 1, 7, 16, 33, 256, 384, 1100 */
 extern const motet_dtype op_floats[2]; /* f32, bf16 */
 
+/* The back-end under test. The test fails if it cannot be opened. */
+const motet_backend *op_backend(void);
+/* For what holds on the CPU alone: a sentence of its own, vector widths, threads. */
+bool op_on_cpu(void);
+
+/* For loops over all combinations: a software GPU takes its time, so there it is one case of
+ * `every`; all of them on the CPU. */
+bool op_skips(int64_t number, int every);
+
 /* New guarded tensors; freed by op_teardown. int8 matrices get a scale vector of ones. */
 motet_tensor op_vector(motet_dtype dtype, int64_t n);
 motet_tensor op_matrix(motet_dtype dtype, int64_t rows, int64_t cols);
+/* A matrix that starts one element behind an aligned address: vector code must leave it alone. */
+motet_tensor op_askew(motet_dtype dtype, int64_t rows, int64_t cols);
 /* A copy with guards of its own. */
 motet_tensor op_copy(motet_tensor t);
 /* No tensor: data NULL. */
 motet_tensor op_none(void);
-/* Zeroed doubles from the pool. */
+/* Shared memory for what is no tensor (offsets, lengths, params, results), bytes of 0xFF. */
+void *op_shared(size_t bytes);
+/* Zeroed doubles of the host's, from the pool. */
 double *op_zeros(int64_t count);
 
 /* Element i as a double (an int8 one times its row's scale), and its store, rounded to the dtype.
@@ -75,7 +90,8 @@ void op_assert_equal(const char *what, motet_tensor got, const double *want);
 /* Same dtype, same bytes. */
 void op_assert_same_bits(const char *what, motet_tensor a, motet_tensor b);
 
-/* The call succeeded, or failed with code and a sentence that contains `words`. */
+/* The call succeeded, or failed with code and a sentence that contains `words`. Both wait until the
+ * back-end is done: what it found wrong meanwhile counts as the call's. */
 void op_assert_ok(motet_status status, const char *call, const char *file, int line);
 void op_assert_fails(motet_status status, motet_status code, const char *words, const char *call,
                      const char *file, int line);

@@ -1,7 +1,5 @@
-/* attention, forward, backward and against a cache, beside naive loops in double, at every
- * instruction set that this machine has. */
-#include "kernels/attention.h"
-
+/* attention, forward, backward and against a cache, beside naive loops in double; on the CPU at
+ * every instruction set that this machine has. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +8,17 @@
 #include "tests/kernels/harness_op.h"
 
 static const motet_simd_level levels[] = {MOTET_SIMD_PORTABLE, MOTET_SIMD_AVX2, MOTET_SIMD_AVX512};
-#define MOST_SEQUENCES 8
+
+/* On the CPU each instruction set that is there; a device once. */
+static bool use_level(int l) {
+    return op_on_cpu() ? motet_simd_limit(levels[l]) == levels[l] : l == 0;
+}
 
 /* One problem: q, k and v in packed rows of their own pitches, and what the reference says. */
 typedef struct problem {
     motet_attention_spec spec;
-    int32_t q_offsets[MOST_SEQUENCES + 1], k_offsets[MOST_SEQUENCES + 1];
-    int64_t queries, keys; /* rows in all */
+    int32_t *q_offsets, *k_offsets; /* [sequences + 1] */
+    int64_t queries, keys;          /* rows in all */
     motet_tensor q, k, v, out, lse, dout, dq, dk, dv;
     double *want_out, *want_lse, *want_dq, *want_dk, *want_dv;
 } problem;
@@ -25,11 +27,15 @@ static problem make_problem(motet_dtype dtype, int heads, int width, int sequenc
                             const int *queries, const int *keys, bool causal, uint64_t seed) {
     problem p = {
         .spec = {.heads = heads, .width = width, .sequences = sequences, .causal = causal}};
+    p.q_offsets = op_shared((size_t)(sequences + 1) * sizeof(int32_t));
+    p.k_offsets = op_shared((size_t)(sequences + 1) * sizeof(int32_t));
+    p.q_offsets[0] = p.k_offsets[0] = 0;
     for (int s = 0; s < sequences; s++) {
         p.q_offsets[s + 1] = p.q_offsets[s] + queries[s];
         p.k_offsets[s + 1] = p.k_offsets[s] + keys[s];
     }
     p.queries = p.q_offsets[sequences], p.keys = p.k_offsets[sequences];
+    p.spec.q_offsets = p.q_offsets, p.spec.k_offsets = p.k_offsets;
     const int64_t row = heads * width;
     p.spec.q_pitch = row + 5, p.spec.k_pitch = row, p.spec.v_pitch = row + 32;
     p.spec.out_pitch = row + 3;
@@ -52,12 +58,6 @@ static problem make_problem(motet_dtype dtype, int heads, int width, int sequenc
     op_fill(p.dk, 77.0);
     op_fill(p.dv, 77.0);
     return p;
-}
-
-/* The spec points into the problem itself, so it is set where the problem lies still. */
-static void aim(problem *p) {
-    p->spec.q_offsets = p->q_offsets;
-    p->spec.k_offsets = p->k_offsets;
 }
 
 static void refer(problem *p) {
@@ -125,15 +125,14 @@ static void refer(problem *p) {
 }
 
 static void run(problem *p) {
-    op_ok(motet_cpu_attention_forward(p->out, p->lse, p->q, p->k, p->v, &p->spec));
-    op_ok(motet_cpu_attention_backward(p->dq, p->dk, p->dv, p->dout, p->out, p->lse, p->q, p->k,
-                                       p->v, &p->spec));
+    op_ok(op_backend()->attention_forward(p->out, p->lse, p->q, p->k, p->v, &p->spec));
+    op_ok(op_backend()->attention_backward(p->dq, p->dk, p->dv, p->dout, p->out, p->lse, p->q, p->k,
+                                           p->v, &p->spec));
 }
 
 static void check_problem(const char *name, problem *p) {
     char what[160];
-    const bool bf16 = p->q.dtype == MOTET_BF16;
-    aim(p);
+    const bool bf16 = p->q.dtype == MOTET_BF16 || p->dq.dtype == MOTET_BF16;
     refer(p);
     run(p);
 #define CLOSE(field, limit)                                                                 \
@@ -151,13 +150,14 @@ static void check_problem(const char *name, problem *p) {
 }
 
 static void test_parity(void **state) {
-    static const int widths[] = {16, 32, 64, 128}, heads[] = {1, 3, 4, 16};
+    static const int widths[] = {16, 32, 64, 128};
+    const int heads[] = {1, 3, 4, op_on_cpu() ? 16 : 5};
     static const int lengths[][4] = {
         {1, 17, 64, 129}, {5, 0, 33, 1}, {128, 7, 0, 40}, {65, 31, 2, 16}};
     static const int others[][4] = {
-        {20, 90, 1, 45}, {0, 3, 33, 128}, {130, 0, 5, 64}, {66, 40, 2, 200}};
+        {20, 90, 1, 45}, {0, 3, 33, 256}, {130, 0, 5, 64}, {66, 40, 2, 200}};
     for (int l = 0; l < OP_COUNT(levels); l++) {
-        if (motet_simd_limit(levels[l]) != levels[l]) continue;
+        if (!use_level(l)) continue;
         for (int w = 0; w < OP_COUNT(widths); w++) {
             for (int i = 0; i < OP_COUNT(lengths); i++) {
                 for (int causal = 0; causal < 2; causal++) {
@@ -190,11 +190,10 @@ static void test_long(void **state) {
 static void test_exact(void **state) {
     (void)state;
     problem p = make_problem(MOTET_F32, 2, 16, 1, (int[]){9}, (int[]){64}, false, 1);
-    aim(&p);
     op_fill(p.q, 0.0);
     op_fill_integers(p.v, 3, -64, 64);
     refer(&p);
-    op_ok(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
+    op_ok(op_backend()->attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
     op_assert_equal("means", p.out, p.want_out);
 }
 
@@ -204,7 +203,6 @@ static void test_large_scores(void **state) {
     problem p = make_problem(MOTET_F32, 1, 64, 1, (int[]){40}, (int[]){300}, false, 5);
     op_fill_normal(p.q, 1, 60.0);
     op_fill_normal(p.k, 2, 60.0);
-    aim(&p);
     refer(&p);
     run(&p);
     op_assert_close("out", p.out, p.want_out, 1e-6);
@@ -227,9 +225,8 @@ static void test_nothing_seen(void **state) {
 static void test_nan_shows(void **state) {
     (void)state;
     problem p = make_problem(MOTET_F32, 1, 32, 1, (int[]){20}, (int[]){20}, true, 3);
-    aim(&p);
     op_set(p.k, 12 * p.spec.k_pitch + 3, NAN);
-    op_ok(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
+    op_ok(op_backend()->attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
     for (int i = 0; i < 20; i++) /* every query that sees key 12, and no other */
         assert_int_equal(isnan(op_get(p.out, i * p.spec.out_pitch)) != 0, i >= 12);
 }
@@ -240,7 +237,7 @@ typedef struct scalar {
 
 static double weighted_out(void *context) {
     problem *p = ((scalar *)context)->p;
-    op_ok(motet_cpu_attention_forward(p->out, op_none(), p->q, p->k, p->v, &p->spec));
+    op_ok(op_backend()->attention_forward(p->out, op_none(), p->q, p->k, p->v, &p->spec));
     double sum = 0;
     for (int64_t i = 0; i < p->queries; i++)
         for (int c = 0; c < p->spec.heads * p->spec.width; c++)
@@ -252,7 +249,6 @@ static double weighted_out(void *context) {
 static void test_gradient(void **state) {
     for (int causal = 0; causal < 2; causal++) {
         problem p = make_problem(MOTET_F32, 2, 16, 2, (int[]){9, 5}, (int[]){9, 12}, causal, 11);
-        aim(&p);
         /* The gaps of a pitch have no gradient. */
         op_fill(p.dq, 0.0);
         op_fill(p.dk, 0.0);
@@ -271,7 +267,6 @@ static void test_threads(void **state) {
     const int queries[] = {300, 17, 0, 129}, keys[] = {300, 40, 9, 129};
     for (int sequences = 1; sequences <= 4; sequences += 3) {
         problem p = make_problem(MOTET_F32, 2, 32, sequences, queries, keys, true, 9);
-        aim(&p);
         op_threads(1);
         run(&p);
         problem one = p;
@@ -297,12 +292,14 @@ static motet_tensor cache_of(motet_dtype dtype, int64_t batch, int64_t most, int
 /* A query against a cache equals the last row of a causal forward pass over the same keys. */
 static void test_decode(void **state) {
     static const int widths[] = {16, 32, 64, 128};
-    static const int32_t lengths[] = {1, 0, 17, 64, 129, 300};
+    static const int32_t sizes[] = {1, 0, 17, 64, 129, 300};
     for (int l = 0; l < OP_COUNT(levels); l++) {
-        if (motet_simd_limit(levels[l]) != levels[l]) continue;
+        if (!use_level(l)) continue;
         for (int w = 0; w < OP_COUNT(widths); w++) {
             for (int d = 0; d < 2; d++) {
-                const int64_t batch = OP_COUNT(lengths), most = 300, heads = 4;
+                const int64_t batch = OP_COUNT(sizes), most = 300, heads = 4;
+                int32_t *lengths = op_shared(sizeof sizes);
+                memcpy(lengths, sizes, sizeof sizes);
                 const int64_t row = heads * widths[w];
                 motet_tensor q = op_matrix(op_floats[d], batch, row), out = op_copy(q);
                 motet_tensor k = cache_of(op_floats[d], batch, most, row), v = k;
@@ -321,9 +318,9 @@ static void test_decode(void **state) {
                                    60 + (uint64_t)b, 1.0);
                 }
                 op_threads(1);
-                op_ok(motet_cpu_attention_decode(out, q, k, v, lengths, (int)heads));
+                op_ok(op_backend()->attention_decode(out, q, k, v, lengths, (int)heads));
                 op_threads(2);
-                op_ok(motet_cpu_attention_decode(same, q, k, v, lengths, (int)heads));
+                op_ok(op_backend()->attention_decode(same, q, k, v, lengths, (int)heads));
                 op_assert_same_bits("threads", out, same);
                 double *want = op_zeros(batch * row);
                 for (int64_t b = 0; b < batch; b++) {
@@ -335,6 +332,9 @@ static void test_decode(void **state) {
                                           .v_pitch = row,
                                           .out_pitch = row,
                                           .causal = true}};
+                    p.spec.q_offsets = p.q_offsets = op_shared(2 * sizeof(int32_t));
+                    p.spec.k_offsets = p.k_offsets = op_shared(2 * sizeof(int32_t));
+                    p.q_offsets[0] = p.k_offsets[0] = 0;
                     p.queries = p.q_offsets[1] = 1;
                     p.keys = p.k_offsets[1] = lengths[b];
                     p.q = motet_tensor_rows(q, b, 1), p.out = op_copy(p.q), p.dout = op_copy(p.q);
@@ -343,12 +343,11 @@ static void test_decode(void **state) {
                     p.k = motet_matrix(p.k.data, k.dtype, lengths[b], row);
                     p.v = motet_matrix(p.v.data, v.dtype, lengths[b], row);
                     p.dk = op_copy(p.k), p.dv = op_copy(p.v);
-                    aim(&p);
                     refer(&p);
                     memcpy(want + b * row, p.want_out, (size_t)row * sizeof *want);
                     if (d == 0) { /* and the forward pass itself, up to rounding */
-                        op_ok(
-                            motet_cpu_attention_forward(p.out, op_none(), p.q, p.k, p.v, &p.spec));
+                        op_ok(op_backend()->attention_forward(p.out, op_none(), p.q, p.k, p.v,
+                                                              &p.spec));
                         double *stepped = op_doubles(motet_tensor_rows(out, b, 1));
                         op_assert_close("forward and decode", p.out, stepped, 1e-11);
                     }
@@ -373,11 +372,11 @@ static void test_decode_threads(void **state) {
         op_fill_normal(k, 2, 1.0);
         op_fill_normal(v, 3, 1.0);
         op_threads(1);
-        op_ok(motet_cpu_attention_decode(one, q, k, v, lengths, 8));
+        op_ok(op_backend()->attention_decode(one, q, k, v, lengths, 8));
         for (int threads = 2; threads <= 5; threads++) {
             op_threads(threads);
             op_fill(many, NAN);
-            op_ok(motet_cpu_attention_decode(many, q, k, v, lengths, 8));
+            op_ok(op_backend()->attention_decode(many, q, k, v, lengths, 8));
             op_assert_same_bits("threads", one, many);
         }
     }
@@ -386,9 +385,9 @@ static void test_decode_threads(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     problem p = make_problem(MOTET_F32, 2, 32, 2, (int[]){3, 4}, (int[]){3, 4}, false, 3);
-    aim(&p);
-#define REFUSED(words) \
-    op_fails(motet_cpu_attention_forward(p.out, p.lse, p.q, p.k, p.v, &spec), MOTET_E_USAGE, words)
+#define REFUSED(words)                                                                           \
+    op_fails(op_backend()->attention_forward(p.out, p.lse, p.q, p.k, p.v, &spec), MOTET_E_USAGE, \
+             words)
     motet_attention_spec spec = p.spec;
     spec.width = 48;
     REFUSED("wide");
@@ -405,25 +404,48 @@ static void test_refusals(void **state) {
     p.v.dtype = MOTET_F32, p.lse.dtype = MOTET_BF16;
     REFUSED("lse");
 #undef REFUSED
-    op_fails(motet_cpu_attention_backward(p.dq, p.dk, p.dv, p.dout, p.out, op_none(), p.q, p.k, p.v,
-                                          &p.spec),
+    op_fails(op_backend()->attention_backward(p.dq, p.dk, p.dv, p.dout, p.out, op_none(), p.q, p.k,
+                                              p.v, &p.spec),
              MOTET_E_USAGE, "lse");
-    motet_tensor q = op_matrix(MOTET_F32, 1, 32), out = op_copy(q);
-    motet_tensor k = cache_of(MOTET_F32, 1, 4, 32), v = cache_of(MOTET_F32, 1, 5, 32);
-    op_fails(motet_cpu_attention_decode(out, q, k, v, (const int32_t[]){3}, 1), MOTET_E_USAGE,
-             "caches");
-    op_fails(motet_cpu_attention_decode(out, q, k, k, (const int32_t[]){5}, 1), MOTET_E_USAGE,
-             "valid keys");
-    op_fails(motet_cpu_attention_decode(out, q, k, k, (const int32_t[]){3}, 3), MOTET_E_USAGE,
-             "heads");
+    motet_tensor q = op_matrix(MOTET_F32, 2, 32), out = op_copy(q);
+    motet_tensor k = cache_of(MOTET_F32, 2, 4, 32), v = cache_of(MOTET_F32, 2, 5, 32);
+    int32_t *lengths = op_shared(2 * sizeof *lengths);
+    lengths[0] = 3, lengths[1] = 4;
+    op_fails(op_backend()->attention_decode(out, q, k, v, lengths, 1), MOTET_E_USAGE, "caches");
+    op_fails(op_backend()->attention_decode(out, q, k, k, lengths, 3), MOTET_E_USAGE, "heads");
+    for (int wrong = -1; wrong <= 5; wrong += 6) { /* the cache has 4 rows */
+        lengths[1] = wrong;
+        op_fails(op_backend()->attention_decode(out, q, k, k, lengths, 1), MOTET_E_USAGE,
+                 op_on_cpu() ? "valid keys" : "sequence 1 has length ");
+        for (int i = 32; i < 64; i++)
+            assert_true(isnan(op_get(out, i)));
+    }
+}
+
+/* Gradients may be kept in the other type. */
+static void test_gradient_types(void **state) {
+    for (int d = 0; d < 2; d++) {
+        problem p = make_problem(op_floats[d], 2, 32, 2, (int[]){40, 5}, (int[]){35, 9}, true, 31);
+        p.dq = op_matrix(op_floats[!d], p.queries, p.spec.q_pitch);
+        p.dk = op_matrix(op_floats[!d], p.keys, p.spec.k_pitch);
+        p.dv = op_matrix(op_floats[!d], p.keys, p.spec.v_pitch);
+        op_fill(p.dq, 77.0);
+        op_fill(p.dk, 77.0);
+        op_fill(p.dv, 77.0);
+        check_problem("other type", &p);
+        assert_int_equal(op_teardown(state), 0);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_parity),         op_test(test_long),         op_test(test_exact),
-        op_test(test_large_scores),   op_test(test_nothing_seen), op_test(test_nan_shows),
-        op_test(test_gradient),       op_test(test_threads),      op_test(test_decode),
-        op_test(test_decode_threads), op_test(test_refusals),
+        op_test(test_parity),       op_test(test_long),           op_test(test_exact),
+        op_test(test_large_scores), op_test(test_nothing_seen),   op_test(test_nan_shows),
+        op_test(test_gradient),     op_test(test_gradient_types), op_test(test_decode),
+        op_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest on_threads[] = {op_test(test_threads), op_test(test_decode_threads)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (op_on_cpu()) failed += cmocka_run_group_tests(on_threads, NULL, NULL);
+    return failed;
 }

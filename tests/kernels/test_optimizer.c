@@ -1,8 +1,9 @@
 #include "tests/kernels/harness_op.h"
 
 #include <math.h>
+#include <string.h>
 
-#include "kernels/optimizer.h"
+#include "kernels/core/rng.h"
 
 static void test_convert(void **state) {
     (void)state;
@@ -10,12 +11,14 @@ static void test_convert(void **state) {
     for (int c = 0; c < OP_COUNT(counts); c++)
         for (int types = 0; types < 4; types++) {
             motet_dtype to = op_floats[types & 1], from = op_floats[types >> 1];
-            motet_tensor src = op_vector(from, counts[c]), dst = op_vector(to, counts[c]);
+            bool askew = c == 2; /* as a matrix of one row */
+            motet_tensor src = askew ? op_askew(from, 1, counts[c]) : op_vector(from, counts[c]);
+            motet_tensor dst = askew ? op_askew(to, 1, counts[c]) : op_vector(to, counts[c]);
             op_fill_normal(src, 1, 1.0);
             motet_tensor want = op_vector(to, counts[c]); /* one by one, core/tensor.h's rounding */
             for (int64_t i = 0; i < counts[c]; i++)
                 op_set(want, i, op_get(src, i));
-            op_ok(motet_cpu_convert(dst, src));
+            op_ok(op_backend()->convert(dst, src));
             op_assert_same_bits("convert", dst, want);
         }
     const double special[] = {INFINITY, -INFINITY, NAN, 3.4e38, 1e-40, -0.0};
@@ -23,11 +26,54 @@ static void test_convert(void **state) {
     motet_tensor want = op_vector(MOTET_BF16, 6);
     for (int i = 0; i < 6; i++)
         op_set(src, i, special[i]), op_set(want, i, special[i]);
-    op_ok(motet_cpu_convert(dst, src));
+    op_ok(op_backend()->convert(dst, src));
     op_assert_same_bits("special", dst, want);
     assert_true(isnan(op_get(dst, 2)));
-    op_fails(motet_cpu_convert(dst, op_vector(MOTET_F32, 5)), MOTET_E_USAGE, "convert: ");
-    op_fails(motet_cpu_convert(op_vector(MOTET_I8, 0), dst), MOTET_E_USAGE, "convert: ");
+    op_fails(op_backend()->convert(dst, op_vector(MOTET_F32, 5)), MOTET_E_USAGE, "convert: ");
+    op_fails(op_backend()->convert(op_vector(MOTET_I8, 0), dst), MOTET_E_USAGE, "convert: ");
+}
+
+/* Every element becomes one of its two bf16 neighbours, by the words that the contract names; the
+ * mean of many is the value itself, within five standard deviations. */
+static void test_convert_stochastic(void **state) {
+    (void)state;
+    const int64_t counts[] = {0, 1, 6, 1027};
+    for (int c = 0; c < 2 * OP_COUNT(counts); c++) {
+        int64_t n = counts[c / 2], cols = n;
+        motet_tensor src = c % 2 ? op_askew(MOTET_F32, 1, cols) : op_matrix(MOTET_F32, 1, cols);
+        motet_tensor dst = op_matrix(MOTET_BF16, 1, cols), want = op_copy(dst);
+        op_fill_normal(src, 1, 1.0);
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t words[4], bits;
+            motet_philox(77, 5, (uint64_t)i / 4, words);
+            memcpy(&bits, (float *)src.data + i, sizeof bits);
+            ((uint16_t *)want.data)[i] = (uint16_t)((bits + (words[i % 4] >> 16)) >> 16);
+        }
+        op_ok(op_backend()->convert_stochastic(dst, src, 77, 5));
+        op_assert_same_bits("stochastic", dst, want);
+    }
+    enum { COUNT = 40000 };
+    motet_tensor src = op_vector(MOTET_F32, COUNT), dst = op_vector(MOTET_BF16, COUNT);
+    const double low = 1.5, step = 0x1p-7, parts[] = {0, 0.25, 0.5, 0.9};
+    for (int p = 0; p < 4; p++) {
+        op_fill(src, -(low + parts[p] * step));
+        op_ok(op_backend()->convert_stochastic(dst, src, 3, (uint64_t)p));
+        double up = 0;
+        for (int i = 0; i < COUNT; i++) {
+            assert_true(op_get(dst, i) == -low || op_get(dst, i) == -low - step);
+            up += op_get(dst, i) != -low;
+        }
+        double sigma = sqrt(COUNT * parts[p] * (1 - parts[p]));
+        assert_true(fabs(up - COUNT * parts[p]) <= 5 * sigma);
+    }
+    const double special[] = {INFINITY, -INFINITY, NAN, 0, -2, 3};
+    motet_tensor few = op_vector(MOTET_F32, 6), out = op_vector(MOTET_BF16, 6);
+    for (int i = 0; i < 6; i++)
+        op_set(few, i, special[i]);
+    op_ok(op_backend()->convert_stochastic(out, few, 1, 1));
+    op_assert_equal("special", out, special);
+    op_fails(op_backend()->convert_stochastic(few, few, 1, 1), MOTET_E_USAGE,
+             "convert_stochastic: ");
 }
 
 static void test_sum_squares(void **state) {
@@ -35,19 +81,20 @@ static void test_sum_squares(void **state) {
     const int64_t counts[] = {0, 1, 17, 1025, 100003};
     for (int c = 0; c < OP_COUNT(counts); c++)
         for (int t = 0; t < 2; t++) {
-            motet_tensor grad = op_vector(op_floats[t], counts[c]);
+            motet_tensor grad =
+                c == 3 ? op_askew(op_floats[t], 1, counts[c]) : op_vector(op_floats[t], counts[c]);
             op_fill_normal(grad, 1, 1.0);
-            double got[3], want = op_dot(grad, grad);
+            double *got = op_shared(3 * sizeof *got), want = op_dot(grad, grad);
             for (int threads = 0; threads < 3; threads++) {
                 op_threads(threads == 2 ? 7 : threads + 1);
-                op_ok(motet_cpu_sum_squares(&got[threads], grad));
+                op_ok(op_backend()->sum_squares(&got[threads], grad));
             }
             assert_true(fabs(got[0] - want) <= 1e-13 * want);
             assert_true(got[0] == got[1] && got[0] == got[2]);
         }
-    double sum;
+    double *sum = op_shared(sizeof *sum);
     motet_tensor ids = op_vector(MOTET_I32, 3);
-    op_fails(motet_cpu_sum_squares(&sum, ids), MOTET_E_USAGE, "grad i32 [3]");
+    op_fails(op_backend()->sum_squares(sum, ids), MOTET_E_USAGE, "grad i32 [3]");
 }
 
 static void test_adamw(void **state) {
@@ -57,6 +104,10 @@ static void test_adamw(void **state) {
         int64_t count = counts[c];
         motet_tensor w = op_vector(MOTET_F32, count), m = op_vector(MOTET_F32, count);
         motet_tensor v = op_vector(MOTET_F32, count), grad = op_vector(MOTET_F32, count);
+        if (c == 1) { /* askew */
+            grad = op_askew(MOTET_F32, 1, count);
+            grad = motet_vector(grad.data, MOTET_F32, count);
+        }
         op_fill_normal(w, 1, 1.0);
         op_fill(m, 0);
         op_fill(v, 0);
@@ -77,15 +128,15 @@ static void test_adamw(void **state) {
                 double vhat = square[i] / (1 - pow(0.9921875, (double)p.step));
                 want[i] -= 0.0625 * (mhat / (sqrt(vhat) + (double)1e-8f) + 0.125 * want[i]);
             }
-            op_ok(motet_cpu_adamw(w, m, v, grad, &p));
+            op_ok(op_backend()->adamw(w, m, v, grad, &p));
         }
         op_assert_close("w", w, want, op_limit(MOTET_F32));
         op_assert_close("m", m, mean, op_limit(MOTET_F32));
         op_assert_close("v", v, square, op_limit(MOTET_F32));
         p.step = 0;
-        op_fails(motet_cpu_adamw(w, m, v, grad, &p), MOTET_E_USAGE, "step 0");
-        op_fails(motet_cpu_adamw(w, m, op_vector(MOTET_F32, count + 1), grad, &p), MOTET_E_USAGE,
-                 "adamw: ");
+        op_fails(op_backend()->adamw(w, m, v, grad, &p), MOTET_E_USAGE, "step 0");
+        op_fails(op_backend()->adamw(w, m, op_vector(MOTET_F32, count + 1), grad, &p),
+                 MOTET_E_USAGE, "adamw: ");
     }
 }
 
@@ -102,7 +153,7 @@ static void test_adamw_first(void **state) {
     op_set(grad, 2, 0);
     motet_adamw_params p = {
         .lr = 0.5f, .beta1 = 0.9f, .beta2 = 0.999f, .grad_scale = 1, .eps = 1e-12f, .step = 1};
-    op_ok(motet_cpu_adamw(w, m, v, grad, &p));
+    op_ok(op_backend()->adamw(w, m, v, grad, &p));
     const double want[] = {-0.5, 0.5, 0};
     op_assert_close("w", w, want, op_limit(MOTET_F32));
 }
@@ -112,6 +163,7 @@ static motet_status naive_matmul(motet_tensor c, motet_tensor a, motet_tensor b,
                                  motet_matmul_spec spec) {
     int64_t rows = c.dims[0], cols = c.dims[1], inner = a.dims[spec.transpose_a ? 0 : 1];
     assert_null(bias.data);
+    op_ok(op_backend()->memory->synchronize()); /* it computes on the host, here and now */
     assert_int_equal(a.dims[spec.transpose_a ? 1 : 0], rows);
     assert_int_equal(b.dims[spec.transpose_b ? 0 : 1], cols);
     assert_int_equal(b.dims[spec.transpose_b ? 1 : 0], inner);
@@ -176,7 +228,7 @@ static void muon_parity(int64_t rows, int64_t cols, motet_dtype type, double lim
     scratch.scale = NULL;
     motet_muon_params p = {
         .lr = 0.25f, .momentum = 0.9375f, .weight_decay = 0.125f, .grad_scale = 0.5f, .steps = 5};
-    op_ok(motet_cpu_muon(w, buffer, grad, &p, scratch.data, naive_matmul, type));
+    op_ok(op_backend()->muon(w, buffer, grad, &p, scratch.data, naive_matmul, type));
     op_assert_close("momentum", buffer, want_buffer, op_limit(MOTET_F32));
     motet_tensor update = op_matrix(MOTET_F32, rows, cols); /* measured apart from the weight */
     for (int64_t i = 0; i < count; i++)
@@ -238,8 +290,8 @@ static void test_muon_orthogonal(void **state) {
         op_fill_normal(grad, 7, sizes[i % 3]);
         motet_tensor scratch = op_vector(MOTET_F32, (int64_t)motet_muon_scratch(rows, cols) / 4);
         motet_muon_params p = {.lr = 1, .momentum = 0.95f, .grad_scale = 1, .steps = 5};
-        op_ok(motet_cpu_muon(w, buffer, grad, &p, scratch.data, motet_cpu_matmul,
-                             i < 3 ? MOTET_F32 : MOTET_BF16));
+        op_ok(op_backend()->muon(w, buffer, grad, &p, scratch.data, op_backend()->matmul,
+                                 i < 3 ? MOTET_F32 : MOTET_BF16));
         double values[24];
         singular_values(values, op_doubles(w), rows, cols);
         for (int k = 0; k < 24; k++)
@@ -256,27 +308,27 @@ static void test_muon_edges(void **state) {
     op_fill(buffer, 0);
     op_fill(grad, 0);
     motet_muon_params p = {.lr = 0.5f, .weight_decay = 0.5f, .grad_scale = 1, .steps = 5};
-    op_ok(motet_cpu_muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32));
+    op_ok(op_backend()->muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32));
     for (int i = 0; i < 24; i++)
         assert_true(op_get(w, i) == 1.5); /* no gradient: decay alone */
     op_set(grad, 3, NAN);
-    op_ok(motet_cpu_muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32));
+    op_ok(op_backend()->muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32));
     assert_true(isnan(op_get(w, 0))); /* not hidden */
     p.steps = 0;
-    op_fails(motet_cpu_muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32),
+    op_fails(op_backend()->muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_F32),
              MOTET_E_USAGE, "muon: 0 steps");
     p.steps = 5;
-    op_fails(motet_cpu_muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_I8),
+    op_fails(op_backend()->muon(w, buffer, grad, &p, scratch.data, naive_matmul, MOTET_I8),
              MOTET_E_USAGE, "in i8");
-    op_fails(motet_cpu_muon(w, buffer, op_matrix(MOTET_F32, 6, 4), &p, scratch.data, naive_matmul,
-                            MOTET_F32),
+    op_fails(op_backend()->muon(w, buffer, op_matrix(MOTET_F32, 6, 4), &p, scratch.data,
+                                naive_matmul, MOTET_F32),
              MOTET_E_USAGE, "grad f32 [6,4]");
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {op_test(test_convert),   op_test(test_sum_squares),
-                                       op_test(test_adamw),     op_test(test_adamw_first),
-                                       op_test(test_muon),      op_test(test_muon_orthogonal),
-                                       op_test(test_muon_edges)};
+    const struct CMUnitTest tests[] = {
+        op_test(test_convert),         op_test(test_convert_stochastic), op_test(test_sum_squares),
+        op_test(test_adamw),           op_test(test_adamw_first),        op_test(test_muon),
+        op_test(test_muon_orthogonal), op_test(test_muon_edges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

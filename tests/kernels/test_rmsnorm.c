@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/rmsnorm.h"
-
 #define EPS 1e-5
 
 /* Doubles: out, rstd; and with dout, the gradients. */
@@ -44,7 +42,7 @@ static void parity(int64_t rows, int64_t width, motet_dtype type_x, motet_dtype 
     op_fill_normal(w, 2, 1.0);
     double *want = op_zeros(rows * width), *want_rstd = op_zeros(rows);
     reference(want, want_rstd, op_doubles(x), op_doubles(w), rows, width);
-    op_ok(motet_cpu_rmsnorm_forward(out, rstd, x, w, (float)EPS));
+    op_ok(op_backend()->rmsnorm_forward(out, rstd, x, w, (float)EPS));
     op_assert_close("out", out, want, op_limit(type_out));
     op_assert_close("rstd", rstd, want_rstd, op_limit(MOTET_F32));
 
@@ -56,12 +54,12 @@ static void parity(int64_t rows, int64_t width, motet_dtype type_x, motet_dtype 
     double *want_dx = op_doubles(dx), *want_dw = op_doubles(dw);
     reference_backward(want_dx, want_dw, op_doubles(dout), op_doubles(x), op_doubles(w),
                        op_doubles(rstd), rows, width);
-    op_ok(motet_cpu_rmsnorm_backward(dx, dw, dout, x, w, rstd));
+    op_ok(op_backend()->rmsnorm_backward(dx, dw, dout, x, w, rstd));
     op_assert_close("dx", dx, want_dx, op_limit(MOTET_F32));
     op_assert_close("dweight", dw, want_dw, op_limit(MOTET_F32));
 
     if (type_x == type_out) { /* in place, statistics not kept: the same bits */
-        op_ok(motet_cpu_rmsnorm_forward(x, op_none(), x, w, (float)EPS));
+        op_ok(op_backend()->rmsnorm_forward(x, op_none(), x, w, (float)EPS));
         op_assert_same_bits("in place", x, out);
     }
     op_teardown(NULL);
@@ -74,7 +72,35 @@ static void test_parity(void **state) {
             for (int types = 0; types < 8; types++)
                 parity(op_rows[r], op_widths[c], op_floats[types & 1], op_floats[types >> 1 & 1],
                        op_floats[types >> 2]);
-    parity(2, 5000, MOTET_F32, MOTET_F32, MOTET_F32); /* several chunks */
+    parity(2, 5000, MOTET_F32, MOTET_F32, MOTET_F32);  /* several chunks */
+    parity(600, 32, MOTET_BF16, MOTET_F32, MOTET_F32); /* many ranges of rows */
+    parity(9, 1024, MOTET_BF16, MOTET_BF16, MOTET_BF16);
+}
+
+/* Addresses that vectors cannot be read from. */
+static void test_askew(void **state) {
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        int64_t rows = 3, width = 64, count = rows * width;
+        motet_dtype type = op_floats[t];
+        motet_tensor x = op_askew(type, rows, width), out = op_askew(type, rows, width);
+        motet_tensor w = op_vector(MOTET_F32, width), rstd = op_vector(MOTET_F32, rows);
+        motet_tensor dx = op_askew(MOTET_F32, rows, width), dw = op_vector(MOTET_F32, width);
+        op_fill_normal(x, 1, 1.5);
+        op_fill_normal(w, 2, 1.0);
+        op_fill(dx, 1);
+        op_fill(dw, 1);
+        double *want = op_zeros(count), *want_rstd = op_zeros(rows);
+        double *want_dx = op_doubles(dx), *want_dw = op_doubles(dw);
+        reference(want, want_rstd, op_doubles(x), op_doubles(w), rows, width);
+        op_ok(op_backend()->rmsnorm_forward(out, rstd, x, w, (float)EPS));
+        op_assert_close("out", out, want, op_limit(type));
+        reference_backward(want_dx, want_dw, op_doubles(out), op_doubles(x), op_doubles(w),
+                           op_doubles(rstd), rows, width);
+        op_ok(op_backend()->rmsnorm_backward(dx, dw, out, x, w, rstd));
+        op_assert_close("dx", dx, want_dx, op_limit(MOTET_F32));
+        op_assert_close("dweight", dw, want_dw, op_limit(MOTET_F32));
+    }
 }
 
 /* Rows of +-4 have mean square 16: every step is exact. */
@@ -89,7 +115,7 @@ static void test_exact(void **state) {
         op_set(w, i, i - 20);
     for (int i = 0; i < 128; i++)
         want[i] = (i % 3 ? 1 : -1) * (i % 64 - 20);
-    op_ok(motet_cpu_rmsnorm_forward(out, op_none(), x, w, 0));
+    op_ok(op_backend()->rmsnorm_forward(out, op_none(), x, w, 0));
     op_assert_equal("exact", out, want);
 }
 
@@ -99,7 +125,7 @@ typedef struct setting {
 
 static double loss(void *context) {
     setting *s = context;
-    op_ok(motet_cpu_rmsnorm_forward(s->out, s->rstd, s->x, s->w, (float)EPS));
+    op_ok(op_backend()->rmsnorm_forward(s->out, s->rstd, s->x, s->w, (float)EPS));
     return op_dot(s->out, s->dout);
 }
 
@@ -116,7 +142,7 @@ static void test_gradient(void **state) {
     op_fill(dx, 0);
     op_fill(dw, 0);
     loss(&s);
-    op_ok(motet_cpu_rmsnorm_backward(dx, dw, s.dout, s.x, s.w, s.rstd));
+    op_ok(op_backend()->rmsnorm_backward(dx, dw, s.dout, s.x, s.w, s.rstd));
     op_assert_gradient("dx", s.x, dx, loss, &s, 1e-2, 1e-6);
     op_assert_gradient("dweight", s.w, dw, loss, &s, 1e-2, 1e-6);
 }
@@ -139,7 +165,7 @@ static void test_threads(void **state) {
             dw[t] = op_vector(MOTET_F32, width);
             op_fill(dx[t], 0.5);
             op_fill(dw[t], 0.5);
-            op_ok(motet_cpu_rmsnorm_backward(dx[t], dw[t], dout, x, w, rstd));
+            op_ok(op_backend()->rmsnorm_backward(dx[t], dw[t], dout, x, w, rstd));
             op_assert_same_bits("dx", dx[0], dx[t]);
             op_assert_same_bits("dweight", dw[0], dw[t]);
         }
@@ -150,15 +176,15 @@ static void test_bad_input(void **state) {
     (void)state;
     motet_tensor x = op_matrix(MOTET_F32, 3, 8), w = op_vector(MOTET_F32, 7);
     motet_tensor right = op_vector(MOTET_F32, 8), rstd = op_vector(MOTET_F32, 3);
-    op_fails(motet_cpu_rmsnorm_forward(x, op_none(), x, w, 1e-5f), MOTET_E_USAGE,
+    op_fails(op_backend()->rmsnorm_forward(x, op_none(), x, w, 1e-5f), MOTET_E_USAGE,
              "rmsnorm_forward: ");
     assert_non_null(strstr(motet_error(), "x f32 [3,8], weight f32 [7]"));
-    op_fails(motet_cpu_rmsnorm_forward(x, w, x, right, 1e-5f), MOTET_E_USAGE, "rstd f32 [7]");
-    op_fails(motet_cpu_rmsnorm_forward(op_matrix(MOTET_I32, 3, 8), rstd, x, right, 1e-5f),
+    op_fails(op_backend()->rmsnorm_forward(x, w, x, right, 1e-5f), MOTET_E_USAGE, "rstd f32 [7]");
+    op_fails(op_backend()->rmsnorm_forward(op_matrix(MOTET_I32, 3, 8), rstd, x, right, 1e-5f),
              MOTET_E_USAGE, "out i32 [3,8]");
-    op_fails(motet_cpu_rmsnorm_backward(op_matrix(MOTET_BF16, 3, 8), right, x, x, right, rstd),
+    op_fails(op_backend()->rmsnorm_backward(op_matrix(MOTET_BF16, 3, 8), right, x, x, right, rstd),
              MOTET_E_USAGE, "rmsnorm_backward: ");
-    op_fails(motet_cpu_rmsnorm_backward(x, right, x, x, right, op_none()), MOTET_E_USAGE,
+    op_fails(op_backend()->rmsnorm_backward(x, right, x, x, right, op_none()), MOTET_E_USAGE,
              "rmsnorm_backward: ");
 }
 
@@ -169,14 +195,14 @@ static void test_nan(void **state) {
     op_fill_normal(x, 1, 1);
     op_fill(w, 1);
     op_set(x, 45, NAN);
-    op_ok(motet_cpu_rmsnorm_forward(x, op_none(), x, w, 1e-5f));
+    op_ok(op_backend()->rmsnorm_forward(x, op_none(), x, w, 1e-5f));
     for (int i = 0; i < 120; i++)
         assert_int_equal(isnan(op_get(x, i)) != 0, i / 40 == 1);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {op_test(test_parity),    op_test(test_exact),
-                                       op_test(test_gradient),  op_test(test_threads),
-                                       op_test(test_bad_input), op_test(test_nan)};
+    const struct CMUnitTest tests[] = {
+        op_test(test_parity),  op_test(test_askew),     op_test(test_exact), op_test(test_gradient),
+        op_test(test_threads), op_test(test_bad_input), op_test(test_nan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,8 @@ refuses "flag without value" 2 "needs a value" "a jig" --bars
 refuses "sampling out of range" 2 "out of range" "a jig" --temperature -1
 refuses "prompt that is not UTF-8" 2 "not UTF-8 at byte 2" "$(printf 'a \xff jig')"
 refuses "prompt of 64 kB" 2 "at most 4096" "$(head -c 65536 /dev/zero | tr '\0' a)"
-refuses "device that is not there" 6 "not built in" "a jig" --device cuda
+refuses "device that is not there" 6 "CUDA|cuda" "a jig" --device cuda:99
+refuses "device that is none" 2 "is no device" "a jig" --device gpu
 refuses "model that is not there" 4 "nowhere.safetensors" "a jig" --model nowhere.safetensors
 refuses "model that is none" 3 "passwd" "a jig" --model /etc/passwd
 "$motet" --help | grep -q "exit codes"

@@ -42,7 +42,7 @@ motet_status run_train(const motet_settings *settings, int resume,
     char latest[PATH_MAX];
     if (resume) MOTET_TRY(motet_run_directory_latest(latest, settings->run_dir));
     motet_training training;
-    MOTET_TRY(motet_training_open(&training, settings));
+    MOTET_TRY(motet_training_open(&training, settings, motet_backend_cpu()));
     motet_loop_options options = {.resume = resume ? latest : NULL, .stop = stop};
     motet_status status = motet_train_loop(NULL, &training, &options);
     motet_training_close(&training);

@@ -120,7 +120,7 @@ static void run(void) {
     static int done;
     if (done++) return;
     motet_gradient *gradient;
-    assert_int_equal(motet_gradient_make(&gradient, &f.test.settings, MOTET_F32), MOTET_OK);
+    assert_int_equal(motet_gradient_make(&gradient, &f.test.settings, MOTET_F32, NULL), MOTET_OK);
     motet_status status = motet_gradient_run(&losses, &f.grads, gradient, motet_backend_cpu(),
                                              &f.weights, &f.test.settings, &f.test.input, 1);
     if (status != MOTET_OK) fail_msg("%s", motet_error());
@@ -156,14 +156,14 @@ static void test_states(void **state) {
     const motet_settings *settings = &f.test.settings;
     const motet_model_input *in = &f.test.input;
     motet_input_limits limits = motet_input_limits_for(settings);
-    motet_arena arena = {0};
+    motet_arenas arenas = {0};
     static motet_score_acts acts;
     static motet_text_acts text;
     for (int pass = 0; pass < 2; pass++) {
-        motet_score_acts_layout(&acts, &arena, settings, limits.rows, limits.memory_rows,
+        motet_score_acts_layout(&acts, &arenas.device, settings, limits.rows, limits.memory_rows,
                                 limits.text_rows, MOTET_F32, 0);
-        motet_text_layout(&text, &arena, settings, limits.text_rows, MOTET_F32);
-        if (pass == 0) assert_int_equal(motet_arena_bind(&arena), MOTET_OK);
+        motet_text_layout(&text, &arenas, settings, limits.text_rows, MOTET_F32);
+        if (pass == 0) assert_int_equal(motet_arenas_bind(&arenas), MOTET_OK);
     }
     const motet_backend *cpu = motet_backend_cpu();
     motet_tensor text_states;
@@ -179,7 +179,7 @@ static void test_states(void **state) {
         if (!(fabsf(ours[i] - theirs[i]) <= 1e-4f))
             fail_msg("row %lld: %.6f, PyTorch %.6f", (long long)(i / settings->model_width),
                      ours[i], theirs[i]);
-    motet_arena_free(&arena);
+    motet_arenas_free(&arenas);
 }
 
 static void test_gradients(void **state) {

@@ -30,7 +30,7 @@ static void make(fixture *f) {
     motet_weights_layout(&f->weights, &f->weights_arena, settings, MOTET_F32, 1);
     motet_weights_layout(&f->grads, &f->grads_arena, settings, MOTET_F32, 0);
     assert_int_equal(motet_weights_init(&f->weights, settings, 3), MOTET_OK);
-    assert_int_equal(motet_gradient_make(&f->gradient, settings, MOTET_F32), MOTET_OK);
+    assert_int_equal(motet_gradient_make(&f->gradient, settings, MOTET_F32, NULL), MOTET_OK);
 }
 
 static void destroy(fixture *f) {
@@ -166,7 +166,7 @@ static void test_bf16_direction(void **state) {
         assert_int_equal(
             motet_backend_cpu()->convert(*half_slots.tensor[i], *weight_slots.tensor[i]), MOTET_OK);
     motet_gradient *gradient;
-    assert_int_equal(motet_gradient_make(&gradient, &f.test.settings, MOTET_BF16), MOTET_OK);
+    assert_int_equal(motet_gradient_make(&gradient, &f.test.settings, MOTET_BF16, NULL), MOTET_OK);
     motet_losses losses = {0};
     motet_status status = motet_gradient_run(&losses, &grads, gradient, motet_backend_cpu(), &half,
                                              &f.test.settings, &f.test.input, 1);

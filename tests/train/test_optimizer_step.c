@@ -33,7 +33,8 @@ static motet_backend backend_onednn(void) {
 static motet_optimizer *make(const motet_settings *s) {
     motet_optimizer *o;
     motet_backend backend = backend_onednn();
-    if (motet_optimizer_make(&o, s, NULL) != MOTET_OK) fail_msg("%s", motet_error());
+    if (motet_optimizer_make(&o, s, NULL, &motet_host_memory) != MOTET_OK)
+        fail_msg("%s", motet_error());
     if (motet_optimizer_refresh(o, &backend, 1) != MOTET_OK) fail_msg("%s", motet_error());
     return o;
 }
@@ -193,7 +194,7 @@ static void test_output_bias(void **state) {
     motet_optimizer *o = make(&s);
     int64_t *counts = calloc((size_t)motet_field_total(), sizeof *counts);
     counts[motet_field_offset(MOTET_FIELD_TYPE) + 1] = 95;
-    motet_optimizer_output_bias(o, counts);
+    assert_int_equal(motet_optimizer_output_bias(o, counts), MOTET_OK);
     for (int f = 0; f < MOTET_FIELDS; f++) {
         const float *bias = o->master->fields[f].bias.data;
         double total = 0;

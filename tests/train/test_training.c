@@ -30,7 +30,7 @@ static int teardown(void **state) {
 }
 
 static void open_run(motet_training *t, const motet_settings *s) {
-    if (motet_training_open(t, s) != MOTET_OK) fail_msg("%s", motet_error());
+    if (motet_training_open(t, s, motet_backend_cpu()) != MOTET_OK) fail_msg("%s", motet_error());
 }
 
 /* Ten updates on batch 0, nothing dropped, at the full learning rate. */
@@ -42,7 +42,7 @@ static void one_batch(double losses[10], motet_training *t) {
     for (int i = 0; i < 10; i++) {
         motet_losses sum = {0};
         double norm;
-        motet_optimizer_zero(t->optimizer);
+        assert_int_equal(motet_optimizer_zero(t->optimizer), MOTET_OK);
         assert_int_equal(motet_gradient_run(&sum, t->optimizer->gradients, t->gradient, &t->backend,
                                             t->optimizer->compute, &t->settings, &t->input,
                                             1.0f / (float)t->input.targets),
@@ -154,18 +154,18 @@ static void test_usage_errors(void **state) {
     motet_training t;
     motet_settings s = run_settings(&place, "usage", "f32");
     s.data_corpus[0] = 0;
-    assert_int_equal(motet_training_open(&t, &s), MOTET_E_USAGE);
+    assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
     assert_non_null(strstr(motet_error(), "--data.corpus"));
     s = run_settings(&place, "usage", "f32");
     s.model_window = 512;
-    assert_int_equal(motet_training_open(&t, &s), MOTET_E_USAGE);
+    assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
     s = run_settings(&place, "usage", "f32");
     snprintf(s.run_encoder, sizeof s.run_encoder, "e.safetensors");
-    assert_int_equal(motet_training_open(&t, &s), MOTET_E_USAGE);
+    assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
     assert_non_null(strstr(motet_error(), "run.vocab"));
     s = run_settings(&place, "usage", "f32");
     snprintf(s.data_corpus, sizeof s.data_corpus, "%s/none.h5", place.folder);
-    assert_int_not_equal(motet_training_open(&t, &s), MOTET_OK);
+    assert_int_not_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_OK);
     assert_non_null(strstr(motet_error(), "none.h5"));
 }
 

@@ -1,0 +1,111 @@
+/* attention, forward and backward, on the device: checks as the CPU twin's, then one launch, or
+ * two. Offsets are in shared memory: read here for the grid, and again by the kernels. */
+#include <math.h>
+
+#include "kernels/attention_check.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/ops.h"
+
+#define ROWS 32 /* as in attention_tile.cuh */
+#define THREADS 128
+#define PAD 4
+#define LOG2_E 1.44269504088896341f
+
+MOTET_CUDA_MODULE(attention);
+MOTET_CUDA_MODULE(attention_backward);
+
+/* [dtype is bf16][width]: 16, 32, 64, 128 */
+#define KERNELS(module, name)                                                         \
+    {                                                                                 \
+        {{&module, name "_16_f32", NULL, 0},                                          \
+         {&module, name "_32_f32", NULL, 0},                                          \
+         {&module, name "_64_f32", NULL, 0},                                          \
+         {&module, name "_128_f32", NULL, 0}},                                        \
+        {                                                                             \
+            {&module, name "_16_bf16", NULL, 0}, {&module, name "_32_bf16", NULL, 0}, \
+                {&module, name "_64_bf16", NULL, 0}, {                                \
+                &module, name "_128_bf16", NULL, 0                                    \
+            }                                                                         \
+        }                                                                             \
+    }
+static motet_cuda_kernel forward[2][4] = KERNELS(attention_module, "motet_attention_forward");
+static motet_cuda_kernel backward_queries[2][4] =
+    KERNELS(attention_backward_module, "motet_attention_backward_queries");
+static motet_cuda_kernel backward_keys[2][4] =
+    KERNELS(attention_backward_module, "motet_attention_backward_keys");
+
+/* As in attention_tile.cuh. */
+typedef struct device_spec {
+    const int32_t *q_offsets, *k_offsets;
+    int64_t q_pitch, k_pitch, v_pitch, out_pitch;
+    int32_t heads, causal;
+} device_spec;
+
+static device_spec spec_for_device(const motet_attention_spec *spec) {
+    return (device_spec){.q_offsets = spec->q_offsets,
+                         .k_offsets = spec->k_offsets,
+                         .q_pitch = spec->q_pitch,
+                         .k_pitch = spec->k_pitch,
+                         .v_pitch = spec->v_pitch,
+                         .out_pitch = spec->out_pitch,
+                         .heads = spec->heads,
+                         .causal = spec->causal};
+}
+
+static int width_index(int width) {
+    return width == 16 ? 0 : width == 32 ? 1 : width == 64 ? 2 : 3;
+}
+
+/* Tiles of rows, and 8 rows of weights for each of 4 warps. */
+static size_t shared_bytes(int tiles, int weights, int width) {
+    return (size_t)(tiles * ROWS * (width + PAD) + weights * ROWS * (ROWS + 4)) * sizeof(float);
+}
+
+static motet_cuda_grid grid_over(int64_t longest, const motet_attention_spec *spec) {
+    return (motet_cuda_grid){(int64_t)spec->sequences * spec->heads, (longest + ROWS - 1) / ROWS,
+                             1};
+}
+
+motet_status motet_cuda_attention_forward(motet_tensor out, motet_tensor lse, motet_tensor q,
+                                          motet_tensor k, motet_tensor v,
+                                          const motet_attention_spec *spec) {
+    MOTET_TRY(motet_attention_check(out, lse, q, k, v, spec));
+    int64_t queries, keys;
+    motet_attention_longest(&queries, &keys, spec);
+    device_spec at = spec_for_device(spec);
+    float scale = LOG2_E / sqrtf((float)spec->width);
+    return motet_cuda_launch(
+        &forward[q.dtype == MOTET_BF16][width_index(spec->width)], grid_over(queries, spec),
+        THREADS, shared_bytes(3, 1, spec->width),
+        MOTET_CUDA_ARGS(&out.data, &lse.data, &q.data, &k.data, &v.data, &at, &scale));
+}
+
+motet_status motet_cuda_attention_backward(motet_tensor dq, motet_tensor dk, motet_tensor dv,
+                                           motet_tensor dout, motet_tensor out, motet_tensor lse,
+                                           motet_tensor q, motet_tensor k, motet_tensor v,
+                                           const motet_attention_spec *spec) {
+    MOTET_TRY(motet_attention_backward_check(dq, dk, dv, dout, out, lse, q, k, v, spec));
+    int64_t queries, keys;
+    motet_attention_longest(&queries, &keys, spec);
+    /* One float for each query and head stays in the workspace between the launches. */
+    const int64_t rows = spec->q_offsets[spec->sequences];
+    const int64_t most = (int64_t)(MOTET_CUDA_WORKSPACE / sizeof(float));
+    if (rows * spec->heads > most)
+        return MOTET_FAIL(MOTET_E_UNSUPPORTED,
+                          "attention backward on CUDA takes at most %lld queries times heads in a "
+                          "call, not %lld: make the batch smaller",
+                          (long long)most, (long long)(rows * spec->heads));
+    void *delta = motet_cuda_workspace();
+    device_spec at = spec_for_device(spec);
+    const int type = q.dtype == MOTET_BF16, width = width_index(spec->width);
+    float scale = LOG2_E / sqrtf((float)spec->width);
+    int bf16 = dq.dtype == MOTET_BF16;
+    MOTET_TRY(motet_cuda_launch(&backward_queries[type][width], grid_over(queries, spec), THREADS,
+                                shared_bytes(4, 1, spec->width),
+                                MOTET_CUDA_ARGS(&dq.data, &delta, &dout.data, &out.data, &lse.data,
+                                                &q.data, &k.data, &v.data, &at, &scale, &bf16)));
+    return motet_cuda_launch(&backward_keys[type][width], grid_over(keys, spec), THREADS,
+                             shared_bytes(4, 2, spec->width),
+                             MOTET_CUDA_ARGS(&dk.data, &dv.data, &delta, &dout.data, &lse.data,
+                                             &q.data, &k.data, &v.data, &at, &scale, &bf16));
+}

@@ -1,0 +1,101 @@
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/ops.h"
+
+MOTET_CUDA_MODULE(layernorm);
+static motet_cuda_kernel forward_256 = {.module = &layernorm_module,
+                                        .name = "motet_layernorm_forward_256"};
+static motet_cuda_kernel forward_1024 = {.module = &layernorm_module,
+                                         .name = "motet_layernorm_forward_1024"};
+static motet_cuda_kernel forward_wide = {.module = &layernorm_module,
+                                         .name = "motet_layernorm_forward_wide"};
+static motet_cuda_kernel backward_256 = {.module = &layernorm_module,
+                                         .name = "motet_layernorm_backward_256"};
+static motet_cuda_kernel backward_1024 = {.module = &layernorm_module,
+                                          .name = "motet_layernorm_backward_1024"};
+static motet_cuda_kernel backward_wide = {.module = &layernorm_module,
+                                          .name = "motet_layernorm_backward_wide"};
+static motet_cuda_kernel fold = {.module = &layernorm_module, .name = "motet_layernorm_fold"};
+
+motet_status motet_cuda_layernorm_forward(motet_tensor out, motet_tensor mean, motet_tensor rstd,
+                                          motet_tensor x, motet_tensor residual,
+                                          motet_tensor weight, motet_tensor bias, float eps) {
+    int64_t rows = x.dims[0], width = x.dims[1], chunk = motet_cuda_chunk(x, out);
+    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(out, x) ||
+        (residual.data && !motet_cuda_is_rows(residual, x)) ||
+        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(bias, width) ||
+        !motet_cuda_is_statistic(mean, rows, true) || !motet_cuda_is_statistic(rstd, rows, true))
+        return motet_row_fail(
+            "layernorm_forward",
+            "out, x, residual are [N,D], weight and bias [D], mean and rstd [N] f32",
+            "out mean rstd x residual weight bias", 7,
+            (motet_tensor[]){out, mean, rstd, x, residual, weight, bias});
+    if (width == 0) return MOTET_OK;
+    motet_norm_job j = {.out = motet_cuda_array(out),
+                        .x = motet_cuda_array(x),
+                        .residual = motet_cuda_array(residual),
+                        .weight = motet_cuda_array(weight),
+                        .bias = motet_cuda_array(bias),
+                        .mean = mean.data,
+                        .rstd = rstd.data,
+                        .rows = rows,
+                        .width = width,
+                        .range = 2 * ROW_WARPS,
+                        .eps = eps};
+    bool held =
+        width <= ROW_HELD && width % chunk == 0 && motet_cuda_aligned(x, chunk) &&
+        motet_cuda_aligned(out, chunk) && motet_cuda_aligned(weight, 4) &&
+        motet_cuda_aligned(bias, 4) &&
+        (!residual.data || (residual.dtype == x.dtype && motet_cuda_aligned(residual, chunk)));
+    if (!held)
+        return motet_cuda_launch(&forward_wide, (motet_cuda_grid){rows, 1, 1}, ROW_THREADS, 0,
+                                 MOTET_CUDA_ARGS(&j));
+    return motet_cuda_launch(width <= 256 ? &forward_256 : &forward_1024,
+                             (motet_cuda_grid){motet_cuda_blocks(rows, j.range), 1, 1}, ROW_THREADS,
+                             0, MOTET_CUDA_ARGS(&j));
+}
+
+motet_status motet_cuda_layernorm_backward(motet_tensor ds, motet_tensor dweight,
+                                           motet_tensor dbias, motet_tensor dout, motet_tensor s,
+                                           motet_tensor weight, motet_tensor mean,
+                                           motet_tensor rstd) {
+    int64_t rows = s.dims[0], width = s.dims[1];
+    if (s.rank != 2 || !motet_cuda_is_rows(s, s) || !motet_cuda_is_rows(dout, s) ||
+        !motet_cuda_is_rows(ds, s) || ds.dtype != MOTET_F32 ||
+        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(dweight, width) ||
+        dweight.dtype != MOTET_F32 || !motet_cuda_is_vector(dbias, width) ||
+        dbias.dtype != MOTET_F32 || !motet_cuda_is_statistic(mean, rows, false) ||
+        !motet_cuda_is_statistic(rstd, rows, false))
+        return motet_row_fail("layernorm_backward",
+                              "ds [N,D] f32, dout and s [N,D], dweight and dbias [D] f32, weight "
+                              "[D], mean and rstd [N] f32",
+                              "ds dweight dbias dout s weight mean rstd", 8,
+                              (motet_tensor[]){ds, dweight, dbias, dout, s, weight, mean, rstd});
+    if (rows == 0 || width == 0) return MOTET_OK;
+    int64_t ranges = motet_cuda_ranges(rows, 2 * width * (int64_t)sizeof(float));
+    if (ranges == 0)
+        return MOTET_FAIL(MOTET_E_UNSUPPORTED,
+                          "layernorm_backward: rows of %lld are too wide for the workspace",
+                          (long long)width);
+    motet_norm_job j = {.x = motet_cuda_array(s),
+                        .weight = motet_cuda_array(weight),
+                        .dout = motet_cuda_array(dout),
+                        .mean = mean.data,
+                        .rstd = rstd.data,
+                        .dx = ds.data,
+                        .partial = motet_cuda_workspace(),
+                        .rows = rows,
+                        .width = width,
+                        .range = motet_cuda_blocks(rows, ranges)};
+    ranges = motet_cuda_blocks(rows, j.range); /* none of them empty */
+    bool held = width <= ROW_HELD && width % 4 == 0 && motet_cuda_aligned(s, 4) &&
+                motet_cuda_aligned(dout, 4) && motet_cuda_aligned(ds, 4) &&
+                motet_cuda_aligned(weight, 4);
+    motet_cuda_kernel *kernel = !held          ? &backward_wide
+                                : width <= 256 ? &backward_256
+                                               : &backward_1024;
+    MOTET_TRY(motet_cuda_launch(kernel, (motet_cuda_grid){ranges, 1, 1}, ROW_THREADS, 0,
+                                MOTET_CUDA_ARGS(&j)));
+    return motet_cuda_launch(
+        &fold, (motet_cuda_grid){motet_cuda_blocks(width, 32), 2, 1}, ROW_THREADS, 0,
+        MOTET_CUDA_ARGS(&dweight.data, &dbias.data, &j.partial, &ranges, &width));
+}

@@ -1,0 +1,84 @@
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/ops.h"
+
+MOTET_CUDA_MODULE(rmsnorm);
+static motet_cuda_kernel forward_256 = {.module = &rmsnorm_module,
+                                        .name = "motet_rmsnorm_forward_256"};
+static motet_cuda_kernel forward_1024 = {.module = &rmsnorm_module,
+                                         .name = "motet_rmsnorm_forward_1024"};
+static motet_cuda_kernel forward_wide = {.module = &rmsnorm_module,
+                                         .name = "motet_rmsnorm_forward_wide"};
+static motet_cuda_kernel backward_256 = {.module = &rmsnorm_module,
+                                         .name = "motet_rmsnorm_backward_256"};
+static motet_cuda_kernel backward_1024 = {.module = &rmsnorm_module,
+                                          .name = "motet_rmsnorm_backward_1024"};
+static motet_cuda_kernel backward_wide = {.module = &rmsnorm_module,
+                                          .name = "motet_rmsnorm_backward_wide"};
+static motet_cuda_kernel fold = {.module = &rmsnorm_module, .name = "motet_rmsnorm_fold"};
+
+motet_status motet_cuda_rmsnorm_forward(motet_tensor out, motet_tensor rstd, motet_tensor x,
+                                        motet_tensor weight, float eps) {
+    int64_t rows = x.dims[0], width = x.dims[1], chunk = motet_cuda_chunk(x, out);
+    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(out, x) ||
+        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_statistic(rstd, rows, true))
+        return motet_row_fail("rmsnorm_forward", "out and x are [N,D], weight [D], rstd [N] f32",
+                              "out rstd x weight", 4, (motet_tensor[]){out, rstd, x, weight});
+    motet_norm_job j = {.out = motet_cuda_array(out),
+                        .x = motet_cuda_array(x),
+                        .weight = motet_cuda_array(weight),
+                        .rstd = rstd.data,
+                        .rows = rows,
+                        .width = width,
+                        .range = 2 * ROW_WARPS,
+                        .eps = eps};
+    if (width == 0) return MOTET_OK;
+    bool held = width <= ROW_HELD && width % chunk == 0 && motet_cuda_aligned(x, chunk) &&
+                motet_cuda_aligned(out, chunk) && motet_cuda_aligned(weight, 4);
+    if (!held)
+        return motet_cuda_launch(&forward_wide, (motet_cuda_grid){rows, 1, 1}, ROW_THREADS, 0,
+                                 MOTET_CUDA_ARGS(&j));
+    return motet_cuda_launch(width <= 256 ? &forward_256 : &forward_1024,
+                             (motet_cuda_grid){motet_cuda_blocks(rows, j.range), 1, 1}, ROW_THREADS,
+                             0, MOTET_CUDA_ARGS(&j));
+}
+
+motet_status motet_cuda_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
+                                         motet_tensor x, motet_tensor weight, motet_tensor rstd) {
+    int64_t rows = x.dims[0], width = x.dims[1];
+    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(dout, x) ||
+        !motet_cuda_is_rows(dx, x) || dx.dtype != MOTET_F32 ||
+        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(dweight, width) ||
+        dweight.dtype != MOTET_F32 || !motet_cuda_is_statistic(rstd, rows, false))
+        return motet_row_fail("rmsnorm_backward",
+                              "dx [N,D] f32, dout and x [N,D], dweight [D] f32, weight [D], "
+                              "rstd [N] f32",
+                              "dx dweight dout x weight rstd", 6,
+                              (motet_tensor[]){dx, dweight, dout, x, weight, rstd});
+    if (rows == 0 || width == 0) return MOTET_OK;
+    int64_t ranges = motet_cuda_ranges(rows, width * (int64_t)sizeof(float));
+    if (ranges == 0)
+        return MOTET_FAIL(MOTET_E_UNSUPPORTED,
+                          "rmsnorm_backward: rows of %lld are too wide for the workspace",
+                          (long long)width);
+    motet_norm_job j = {.x = motet_cuda_array(x),
+                        .weight = motet_cuda_array(weight),
+                        .dout = motet_cuda_array(dout),
+                        .rstd = rstd.data,
+                        .dx = dx.data,
+                        .partial = motet_cuda_workspace(),
+                        .rows = rows,
+                        .width = width,
+                        .range = motet_cuda_blocks(rows, ranges)};
+    ranges = motet_cuda_blocks(rows, j.range); /* none of them empty */
+    bool held = width <= ROW_HELD && width % 4 == 0 && motet_cuda_aligned(x, 4) &&
+                motet_cuda_aligned(dout, 4) && motet_cuda_aligned(dx, 4) &&
+                motet_cuda_aligned(weight, 4);
+    motet_cuda_kernel *kernel = !held          ? &backward_wide
+                                : width <= 256 ? &backward_256
+                                               : &backward_1024;
+    MOTET_TRY(motet_cuda_launch(kernel, (motet_cuda_grid){ranges, 1, 1}, ROW_THREADS, 0,
+                                MOTET_CUDA_ARGS(&j)));
+    return motet_cuda_launch(&fold, (motet_cuda_grid){motet_cuda_blocks(width, 32), 1, 1},
+                             ROW_THREADS, 0,
+                             MOTET_CUDA_ARGS(&dweight.data, &j.partial, &ranges, &width));
+}
