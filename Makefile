@@ -120,7 +120,7 @@ $(eval $(call program_rule,motet-train,train))
 $(eval $(call program_rule,motet-data,corpus))
 
 # tests/ROOM/test_*.c: one cmocka program each, linked with its room and those below it.
-TESTS := $(wildcard tests/*/test_*.c)
+TESTS := $(filter-out tests/slow/%,$(wildcard tests/*/test_*.c))
 test_bin = $(patsubst %.c,$(VARIANT)/%,$(1))
 define test_rule
 $(VARIANT)/tests/$(1)/test_%: $(VARIANT)/tests/$(1)/test_%.o $(call objects,$(wildcard tests/$(1)/harness*.c tests/harness*.c)) $(L_$(1))
@@ -128,6 +128,9 @@ $(VARIANT)/tests/$(1)/test_%: $(VARIANT)/tests/$(1)/test_%.o $(call objects,$(wi
 	$$(Q)$$(LINK) $$^ $(D_$(1)) -lcmocka -lm $$(LDLIBS) -o $$@
 endef
 $(foreach r,$(ROOMS),$(eval $(call test_rule,$(r))))
+$(VARIANT)/tests/slow/test_%: $(VARIANT)/tests/slow/test_%.o $(call objects,$(wildcard tests/train/harness*.c tests/harness*.c)) $(L_train)
+	$(call say,LD)
+	$(Q)$(LINK) $^ $(D_train) -lcmocka -lm $(LDLIBS) -o $@
 .PRECIOUS: $(VARIANT)/%.o
 
 include kernels/cuda/cuda.mk
@@ -148,7 +151,7 @@ $(VARIANT)/tests/softgpu/test_%: $(VARIANT)/tests/softgpu/test_%.o $(call object
 	$(Q)$(LINK) $^ -lzstd -lcmocka -lm $(LDLIBS) -o $@
 
 .PHONY: tests $(ROOMS:%=tests-%)
-tests: $(call test_bin,$(TESTS)) ## build every test program
+tests: $(call test_bin,$(TESTS)) $(if $(NVCC),$(SOFTGPU)) ## build every test program
 $(foreach r,$(ROOMS),$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/test_*.c))))
 
 BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.c))
@@ -202,9 +205,11 @@ profile-kernels: ## what each kernel does at the model's shapes, counted on soft
 	@$(again) all $(BIN)/profile_kernels $(SOFTGPU)
 	@python3 -B scripts/profile_kernels.py --bin $(BIN) --softgpu $(dir $(SOFTGPU)) --ptxas $(CUDA)
 
-test-slow: ## what takes longer: a thousand generated pieces
+test-slow: ## what takes longer: CUTLASS and CUB, and the mini model, on softgpu; a thousand pieces
 	@scripts/install_deps.sh test
-	@$(again) all
+	@$(again) all $(SOFTGPU) $(call test_bin,$(wildcard tests/slow/test_*.c))
+	@tests/softgpu/peers/run.sh $(NVCC) $(VARIANT)/tests/softgpu $(O)/peers
+	@DEVICE=softgpu SEEDS=1 SOFTGPU_CHECK=bounds scripts/run_tests.sh $(VARIANT) $(BIN) slow/
 	@python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
 
 bench: ## speed beside the peers; TORCH_PYTHON=python with torch adds PyTorch

@@ -92,8 +92,8 @@ static char log_line[1024];
 static void keep_log(void *user, motet_log_level level, const char *line) {
     const motet_options *options = user;
     if (options->quiet && level == MOTET_LOG_INFO) return;
-    snprintf(log_line, sizeof log_line, "motet: %s%s\n",
-             level == MOTET_LOG_WARN ? "warning: " : "", line);
+    snprintf(log_line, sizeof log_line, "motet: %s%s\n", level == MOTET_LOG_WARN ? "warning: " : "",
+             line);
 }
 
 static motet_status write_stdout(const unsigned char *bytes, size_t size) {

@@ -2,6 +2,7 @@
 # Runs every test program and test script; ends "N passed, M failed". run_tests.sh VARIANT_FOLDER BIN_FOLDER [WORD]
 # With WORD, only those whose path has it. What they print is shown where something failed.
 # With DEVICE=softgpu, those that know the CUDA back-end, over softgpu, once for each schedule of SEEDS="1 2 3".
+# tests/slow/ is left out unless WORD is slow/.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 variant=$1 bin=$2 word=${3:-}
@@ -47,10 +48,12 @@ export -f run_one
 # The longest of the last time first, so that no core waits at the end; new ones before all others.
 mkdir -p "$variant"
 times=$variant/test_times_$device
-if [ "$device" = softgpu ]; then
-    find tests/kernels tests/device -name 'test_*.c'
+if [ "$word" = slow/ ]; then
+    find tests/slow -type f
+elif [ "$device" = softgpu ]; then
+    find tests/kernels tests/device tests/infer/test_*_cuda.c tests/train/test_*_cuda.c -type f
 else
-    find tests -name 'test_*.[cs]*' -o -name 'test_*.py'
+    find tests -type f -not -path 'tests/slow/*'
 fi | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
     while read -r test; do printf "$test%s\n" "${seeds[@]}"; done |
     awk -v times="$times" 'BEGIN {while ((getline line < times) > 0) {split(line, part); took[part[3]] = part[1]}}

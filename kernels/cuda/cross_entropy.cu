@@ -108,10 +108,14 @@ cross_entropy(float *loss, T *logits, const int32_t *targets, const uint32_t *le
     }
 
     float x[ITEMS > 0 ? ITEMS : 1], most = -INFINITY, sum = 0.0f, hit = 0.0f;
+    bool mine = false; /* this lane has the target */
 #pragma unroll
     for (int i = 0; i < rounds; i++) {
         const float z = t.masked(i);
-        if (t.symbol(i) == target) hit = z;
+        if (t.symbol(i) == target) {
+            hit = z;
+            mine = true;
+        }
         most = fmaxf(most, z);
         if (ITEMS > 0) x[i] = z;
     }
@@ -123,9 +127,7 @@ cross_entropy(float *loss, T *logits, const int32_t *targets, const uint32_t *le
         if (ITEMS > 0) x[i] = e;
     }
     sum = join<WARPS, false>(sum, slots[1]);
-    /* The lane that has the target knows its logit. */
-    if (target / 32 % WARPS == t.warp && target % 32 == t.lane)
-        loss[row] = logf(sum) + (most - hit);
+    if (mine) loss[row] = logf(sum) + (most - hit);
     if (scale == 0.0f) return;
     const float share = scale / sum;
 #pragma unroll

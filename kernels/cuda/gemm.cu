@@ -208,6 +208,7 @@ ROW_INLINE void gemm_async(const motet_gemm_args &p) {
         fill = fill + 1 == STAGES ? 0 : fill + 1;
         commit_group();
     }
+#pragma unroll 1
     for (int tile = 0; tile < tiles; tile++) {
         wait_group<STAGES - 2>();
         __syncthreads(); /* the tile is there for all, and all have left the stage filled next */
@@ -326,6 +327,7 @@ ROW_INLINE void gemm_carried(const motet_gemm_args &p) {
         a.fetch(p.a, p.a_type, p.a_vector, m0, p.m, k, p.k);
         b.fetch(p.b, p.b_type, p.b_vector, n0, p.n, k, p.k);
     }
+#pragma unroll 1
     for (int tile = 0; tile < tiles; tile++) {
         unsigned char *const stage = ring + tile % 2 * stage_bytes;
         a.put(stage, p.a_type, p.a_vector);

@@ -122,6 +122,7 @@ ROW_INLINE void gemm_f32(const motet_gemm_args &p) {
         a.fetch(p.a, p.a_type, p.a_vector, m0, p.m, k, p.k);
         b.fetch(p.b, p.b_type, p.b_vector, n0, p.n, k, p.k);
     }
+#pragma unroll 1
     for (int tile = 0; tile < tiles; tile++) {
         float *const a_tile = memory + tile % 2 * pair, *const b_tile = a_tile + BK * BM;
         a.put(a_tile, p.a_type, p.a_vector);

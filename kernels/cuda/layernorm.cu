@@ -112,21 +112,20 @@ ROW_KERNEL motet_layernorm_forward_wide(const motet_norm_job j) {
 template <int CHUNKS>
 ROW_INLINE void add_warps(float *partial, const float (&sum)[CHUNKS][4], float4 *shares,
                           int width) {
-    __syncthreads(); /* shares of the time before were read */
 #pragma unroll
     for (int c = 0; c < CHUNKS; c++)
         shares[(row_warp() * CHUNKS + c) * 32 + row_lane()] =
             make_float4(sum[c][0], sum[c][1], sum[c][2], sum[c][3]);
     __syncthreads();
-    for (int four = threadIdx.x; four < width / 4; four += ROW_THREADS) {
-        float4 total = shares[four];
+    const int four = threadIdx.x; /* each thread has four columns */
+    if (four >= width / 4) return;
+    float4 total = shares[four];
 #pragma unroll
-        for (int warp = 1; warp < ROW_WARPS; warp++) {
-            const float4 share = shares[warp * CHUNKS * 32 + four];
-            total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
-        }
-        *(float4 *)(partial + 4 * four) = total;
+    for (int warp = 1; warp < ROW_WARPS; warp++) {
+        const float4 share = shares[warp * CHUNKS * 32 + four];
+        total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
     }
+    *(float4 *)(partial + 4 * four) = total;
 }
 
 template <int X, int DOUT, int WIDTH>
@@ -163,8 +162,8 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
                 dot += dy[c][i] * xhat[c][i];
             }
         }
-        sum = row_warp_sum(sum) / (float)width;
-        dot = row_warp_sum(dot) / (float)width;
+        sum = row_warp_sum(sum) * j.part;
+        dot = row_warp_sum(dot) * j.part;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
@@ -178,6 +177,7 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
     }
     float *partial = j.partial + 2 * (size_t)blockIdx.x * width;
     add_warps(partial, dweight, shares, width);
+    __syncthreads(); /* shares were read */
     add_warps(partial + width, dbias, shares, width);
 }
 

@@ -85,7 +85,8 @@ motet_status motet_cuda_layernorm_backward(motet_tensor ds, motet_tensor dweight
                         .partial = motet_cuda_workspace(),
                         .rows = rows,
                         .width = width,
-                        .range = motet_cuda_blocks(rows, ranges)};
+                        .range = motet_cuda_blocks(rows, ranges),
+                        .part = 1.0f / (float)width};
     ranges = motet_cuda_blocks(rows, j.range); /* none of them empty */
     bool held = width <= ROW_HELD && width % 4 == 0 && motet_cuda_aligned(s, 4) &&
                 motet_cuda_aligned(dout, 4) && motet_cuda_aligned(ds, 4) &&

@@ -104,7 +104,7 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
                 dot += dy[c][i] * x[c][i];
             }
         }
-        const float pull = row_warp_sum(dot) / (float)width;
+        const float pull = row_warp_sum(dot) * j.part;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
@@ -122,15 +122,15 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
         shares[(row_warp() * CHUNKS + c) * 32 + lane] =
             make_float4(dweight[c][0], dweight[c][1], dweight[c][2], dweight[c][3]);
     __syncthreads();
-    for (int four = threadIdx.x; four < width / 4; four += ROW_THREADS) {
-        float4 total = shares[four];
+    const int four = threadIdx.x; /* each thread has four columns */
+    if (four >= width / 4) return;
+    float4 total = shares[four];
 #pragma unroll
-        for (int warp = 1; warp < ROW_WARPS; warp++) {
-            const float4 share = shares[warp * CHUNKS * 32 + four];
-            total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
-        }
-        *(float4 *)(j.partial + (size_t)blockIdx.x * width + 4 * four) = total;
+    for (int warp = 1; warp < ROW_WARPS; warp++) {
+        const float4 share = shares[warp * CHUNKS * 32 + four];
+        total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
     }
+    *(float4 *)(j.partial + (size_t)blockIdx.x * width + 4 * four) = total;
 }
 
 template <int X, int DOUT>

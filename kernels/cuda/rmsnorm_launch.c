@@ -68,7 +68,8 @@ motet_status motet_cuda_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, 
                         .partial = motet_cuda_workspace(),
                         .rows = rows,
                         .width = width,
-                        .range = motet_cuda_blocks(rows, ranges)};
+                        .range = motet_cuda_blocks(rows, ranges),
+                        .part = 1.0f / (float)width};
     ranges = motet_cuda_blocks(rows, j.range); /* none of them empty */
     bool held = width <= ROW_HELD && width % 4 == 0 && motet_cuda_aligned(x, 4) &&
                 motet_cuda_aligned(dout, 4) && motet_cuda_aligned(dx, 4) &&

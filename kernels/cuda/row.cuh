@@ -137,15 +137,15 @@ template <int C> struct row_weights {
     float4 fours[C == 4 ? ROW_HELD / 4 : 2 * odd - 4];
 
     __device__ __forceinline__ void fill(motet_row_array a, int width) {
-        for (int four = threadIdx.x; four < width / 4; four += ROW_THREADS) {
-            float v[4];
-            if (a.type == ROW_F32)
-                row_load<ROW_F32>(v, a.data, 4 * (size_t)four);
-            else
-                row_load<ROW_BF16>(v, a.data, 4 * (size_t)four);
-            fours[C == 4 ? four : (four & 1) * odd + (four >> 1)] =
-                make_float4(v[0], v[1], v[2], v[3]);
-        }
+        static_assert(ROW_HELD <= 4 * ROW_THREADS, "each thread has four");
+        const int four = threadIdx.x;
+        if (four >= width / 4) return;
+        float v[4];
+        if (a.type == ROW_F32)
+            row_load<ROW_F32>(v, a.data, 4 * (size_t)four);
+        else
+            row_load<ROW_BF16>(v, a.data, 4 * (size_t)four);
+        fours[C == 4 ? four : (four & 1) * odd + (four >> 1)] = make_float4(v[0], v[1], v[2], v[3]);
     }
     __device__ __forceinline__ void get(float (&w)[C], int chunk) const {
         const float4 low = fours[chunk];

@@ -24,7 +24,8 @@ typedef struct motet_norm_job {
     float *partial;     /* [ranges][2 with bias][width]: each block's share of dweight, dbias */
     int64_t rows, width;
     int64_t range; /* rows of a block */
-    float eps;
+    float eps;     /* forward */
+    float part;    /* 1 / width, backward */
 } motet_norm_job;
 
 /* Elementwise ops: out from a, b, `count` elements each (for packed rows: of the narrow one). */

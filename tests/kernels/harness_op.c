@@ -37,6 +37,12 @@ static const char *device_name(void) {
     return name && *name ? name : "cpu";
 }
 
+/* Before main: cmocka asks its filter when the group runs. */
+__attribute__((constructor)) static void choose_tests(void) {
+    const char *only = getenv("MOTET_TEST_ONLY");
+    if (only && *only) cmocka_set_test_filter(only);
+}
+
 bool op_on_cpu(void) {
     return strcmp(device_name(), "cpu") == 0;
 }

@@ -1,6 +1,7 @@
 /* harness_op: what every op test needs. Guarded tensors, seeded fills, comparison with a reference
  * in double, gradients by central differences; all of it on the back-end that the environment
  * variable MOTET_TEST_DEVICE names ("cpu" without it, "cuda"), so that one test serves every twin.
+ * MOTET_TEST_ONLY=PATTERN leaves only the tests of the program whose names match.
  *
  * Tensors come from one pool per test program, in memory that host and back-end share: their data
  * starts as NaN (i32, i8: -1), so an output that was not written is seen, and stands between two

@@ -48,6 +48,7 @@ static void parity(int64_t rows, int64_t symbols, motet_dtype type, bool masked)
     motet_tensor targets = op_vector(MOTET_I32, rows);
     op_fill_normal(logits, 1, 3.0);
     op_fill_integers(targets, 2, -1 - (int)symbols / 8, (int)symbols - 1);
+    if (rows > 2) op_set(targets, rows - 1, -1); /* left out, and nothing behind it */
     motet_tensor legal = masked ? masks(targets, symbols) : op_none();
     double *want = op_zeros(rows), *want_gradient = op_zeros(rows * symbols);
     reference(want, want_gradient, logits, targets, legal, 0.25);

@@ -52,6 +52,9 @@ static void test_parity(void **state) {
         for (int c = 0; c < OP_COUNT(op_widths); c++)
             for (int types = 0; types < 4; types++)
                 parity(op_rows[r], op_widths[c], op_floats[types & 1], op_floats[types >> 1]);
+    for (int types = 0; types < 4; types++) /* loops over vectors that end within one */
+        for (int width = 648; width <= 1096; width += 448)
+            parity(9, width, op_floats[types & 1], op_floats[types >> 1]);
 }
 
 static void test_exact(void **state) {

@@ -100,6 +100,10 @@ static void test_parity(void **state) {
                 if ((types >> 4 || !(types & 2)) && !op_skips(r + c + types, 3))
                     parity(op_rows[r], op_widths[c], types);
     parity(2, 5000, 16);
+    for (int types = 0; types < 32; types++) /* ends within a later chunk of a device's lane */
+        if (types >> 4 || !(types & 2)) parity(9, types % 8 == 0 ? 160 : 904, types);
+    for (int types = 16; types < 24; types++)
+        parity(9, 160, types);
     parity(600, 32, 17); /* many ranges of rows */
     parity(9, 1024, 31);
 }

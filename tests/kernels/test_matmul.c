@@ -165,7 +165,7 @@ static void tile_cases(void) {
                                  {15, 64, 256},  {17, 56, 96}, {128, 128, 64}, {127, 136, 72},
                                  {129, 120, 64}, {64, 64, 8},  {64, 64, 520},  {72, 40, 1032},
                                  {16, 128, 768}, {9, 64, 512}, {33, 31, 1025}, {32, 32, 100},
-                                 {80, 130, 264}};
+                                 {80, 130, 264}, {16, 64, 32}, {12, 24, 104}};
     for (int i = 0; i < OP_COUNT(shapes); i++)
         for (int t = 0; t < 4; t++) {
             const int64_t *s = shapes[i];
@@ -181,6 +181,24 @@ static void tile_cases(void) {
 
 static void test_tiles(void **state) {
     at_each_level(state, tile_cases);
+}
+
+/* Every remainder of every side: whoever reads or writes at a limit that is off by one leaves the
+ * matrix here. First any sizes, then rows of whole vectors on one side, then on both. */
+static void test_sweep(void **state) {
+    (void)state;
+    for (int s = 1; s <= 72; s++)
+        for (int t = 0; t < 4; t++) {
+            const int64_t m = 1 + s * 5 % 67, n = 1 + s * 7 % 71, k = s;
+            const int64_t m8 = 8 * (1 + s % 9), n8 = 8 * (1 + s * 5 % 17), k8 = 8 * (1 + s % 11);
+            exact(m, n, k, t, MOTET_F32, MOTET_F32);
+            exact(64 + m, 32 + n, k, t, MOTET_F32, MOTET_F32);
+            exact(m, n, k, t, MOTET_BF16, t < 2 || s % 2 ? MOTET_BF16 : MOTET_I8);
+            exact(m8, n, k8, t, MOTET_BF16, MOTET_BF16);
+            exact(m, n8, k8, t, op_floats[s % 2], t < 2 ? MOTET_BF16 : MOTET_I8);
+            exact(m8, n8, k8, t, op_floats[s % 3 > 0], MOTET_BF16);
+            op_teardown(NULL);
+        }
 }
 
 /* Decoding: few rows against weights [N,K], in every type, rows whole vectors or not. */
@@ -364,18 +382,19 @@ static void bias_backward(int64_t rows, int64_t width, motet_dtype dtype) {
 
 static void test_bias_backward(void **state) {
     (void)state;
-    const int64_t shapes[][2] = {{1030, 515}, {700, 128}, {64, 132}, {1, 1}, {5, 1400}, {0, 7}};
+    const int64_t shapes[][2] = {{1030, 515}, {700, 128}, {64, 132}, {1, 1},   {5, 1400},
+                                 {0, 7},      {9, 17},    {10, 50},  {11, 81}, {12, 115}};
     for (int i = 0; i < OP_COUNT(shapes); i++)
         for (int d = 0; d < 2; d++)
             bias_backward(shapes[i][0], shapes[i][1], op_floats[d]);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {op_test(test_exact),        op_test(test_parity),
-                                       op_test(test_tiles),        op_test(test_few_rows),
-                                       op_test(test_model_shapes), op_test(test_repeats),
-                                       op_test(test_not_finite),   op_test(test_empty),
-                                       op_test(test_refusals),     op_test(test_bias_backward)};
+    const struct CMUnitTest tests[] = {
+        op_test(test_exact),    op_test(test_parity),       op_test(test_tiles),
+        op_test(test_sweep),    op_test(test_few_rows),     op_test(test_model_shapes),
+        op_test(test_repeats),  op_test(test_not_finite),   op_test(test_empty),
+        op_test(test_refusals), op_test(test_bias_backward)};
     const struct CMUnitTest cpu_tests[] = {op_test(test_rows_independent), op_test(test_threads)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     if (op_on_cpu()) failed += cmocka_run_group_tests(cpu_tests, NULL, NULL);
