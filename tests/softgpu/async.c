@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "tests/softgpu/counters.h"
-#include "tests/softgpu/memory.h"
+#include "tests/softgpu/mbarrier.h"
+#include "tests/softgpu/memory_ops.h"
 #include "tests/softgpu/options.h"
 #include "tests/softgpu/race.h"
 #include "tests/softgpu/report.h"
+#include "tests/softgpu/tma.h"
 
 #define GRANULE 4 /* bytes: the smallest copy */
 
@@ -20,7 +22,7 @@ typedef struct copies { /* of one instruction */
     uint64_t to[SG_LANES]; /* offsets in the shared window */
     const unsigned char *from[SG_LANES];
     uint8_t from_bytes[SG_LANES]; /* the rest is zeros */
-    uint32_t unwritten;           /* lanes whose source nobody had written */
+    uint16_t missing[SG_LANES];   /* bytes of the source that nobody had written */
     uint32_t group[SG_LANES];
 } copies;
 
@@ -54,7 +56,7 @@ void sg_async_block_end(sg_block *block) {
 }
 
 /* One counter a granule: how many copies under way touch it. */
-static void count_in_flight(sg_block *block, uint64_t offset, uint64_t bytes, int change) {
+void sg_async_mark(sg_block *block, uint64_t offset, uint64_t bytes, int change) {
     if (!block->async) block->async = calloc(block->shared_bytes / GRANULE + 1, 1);
     uint8_t *flying = block->async;
     if (!flying) return;
@@ -68,11 +70,6 @@ bool sg_async_in_flight(const sg_block *block, uint64_t offset, uint64_t bytes) 
     for (uint64_t g = offset / GRANULE; g <= (offset + bytes - 1) / GRANULE; g++)
         if (flying[g]) return true;
     return false;
-}
-
-static uint64_t address_of(const sg_warp *warp, sg_slot base, int64_t offset, int lane) {
-    if ((base & 3) == SG_SLOT_64) return sg_u64(warp, base)[lane] + (uint64_t)offset;
-    return (uint32_t)(sg_u32(warp, base)[lane] + (uint32_t)offset);
 }
 
 static uint64_t shared_offset(uint64_t address) {
@@ -90,21 +87,37 @@ static copies *append(warp_async *a) {
     return &a->list[a->count++];
 }
 
-/* Sources of the op: base of the global address, base of the shared one[, bytes to read]; a: bytes,
+static uint16_t missing_bytes(const sg_warp *warp, uint64_t from, uint32_t bytes) {
+    uint16_t missing = 0;
+    if (!sg_get_options()->full || sg_written(warp, SG_GLOBAL, from, bytes)) return 0;
+    for (uint32_t i = 0; i < bytes; i++)
+        if (!sg_written(warp, SG_GLOBAL, from + i, 1)) missing |= (uint16_t)(1u << i);
+    return missing;
+}
+
+/* Sources of the op: base of the shared address, base of the global one[, bytes to read]; a: bytes,
  * b: offset of the global address, c: says how many bytes to read. */
 static void copy(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     warp_async *a = of_warp(warp);
     copies *c = a ? append(a) : NULL;
     if (!c) {
-        sg_report(SG_R_MATRIX, warp, op, lanes, "softgpu has no memory left for copies");
+        sg_report(SG_R_LAUNCH, warp, op, lanes, "softgpu has no memory left for copies");
         return;
     }
     *c = (copies){.op = op, .bytes = op->a};
     const uint32_t *wanted = op->c ? sg_u32(warp, op->source[2]) : NULL;
+    uint64_t to_addresses[SG_LANES], from_addresses[SG_LANES];
+    sg_addresses(to_addresses, warp, op);
+    sg_addresses_from(from_addresses, warp, op->source[1], op->b);
+    for (int i = 0; i < 2; i++)
+        sg_check_addresses(warp, op, op->source[i], lanes);
+    const uint32_t bad = op->c && sg_get_options()->full ? *sg_taint(warp, op->source[2]) : 0;
+    if (bad & lanes)
+        sg_report(SG_R_UNWRITTEN, warp, op, bad & lanes,
+                  "how much cp.async reads comes from bytes that nobody wrote");
     for (int l = 0; l < SG_LANES; l++) {
         if (!(lanes >> l & 1)) continue;
-        uint64_t to = address_of(warp, op->source[1], op->offset, l);
-        uint64_t from = address_of(warp, op->source[0], op->b, l);
+        const uint64_t to = to_addresses[l], from = from_addresses[l];
         uint32_t from_bytes = wanted ? wanted[l] : (uint32_t)op->a;
         if (from_bytes > (uint32_t)op->a) {
             sg_report(SG_R_BOUNDS, warp, op, 1u << l, "cp.async of %d bytes was told to read %u",
@@ -121,13 +134,12 @@ static void copy(sg_warp *warp, const sg_op *op, uint32_t lanes) {
         if (from_bytes) {
             source = sg_access_range(warp, op, l, SG_GLOBAL, from, from_bytes, SG_READ);
             if (!source) continue;
-            if (sg_get_options()->full && !sg_written(warp, SG_GLOBAL, from, from_bytes))
-                c->unwritten |= 1u << l;
+            c->missing[l] = missing_bytes(warp, from, from_bytes);
         }
         if (to % (uint64_t)op->a) {
             sg_report(SG_R_ALIGNMENT, warp, op, 1u << l,
-                      "cp.async writes %d bytes at shared offset %llu, which is no multiple of it",
-                      op->a, (unsigned long long)to);
+                      "cp.async writes %d bytes at shared offset %llu, which is no multiple of %d",
+                      op->a, (unsigned long long)to, op->a);
             continue;
         }
         if (!sg_access_range(warp, op, l, SG_SHARED, to, (uint64_t)op->a, SG_WRITE)) continue;
@@ -136,7 +148,7 @@ static void copy(sg_warp *warp, const sg_op *op, uint32_t lanes) {
         c->from_bytes[l] = (uint8_t)from_bytes;
         c->group[l] = a->committed[l];
         c->lanes |= 1u << l;
-        count_in_flight(warp->block, c->to[l], (uint64_t)op->a, 1);
+        sg_async_mark(warp->block, c->to[l], (uint64_t)op->a, 1);
         if (warp->block->grid->counters) warp->block->grid->counters->async_bytes += from_bytes;
     }
 }
@@ -149,8 +161,10 @@ static void land(sg_warp *warp, copies *c, uint32_t lanes) {
         size_t read = c->from_bytes[l];
         if (read) memcpy(to, c->from[l], read);
         memset(to + read, 0, (size_t)c->bytes - read);
-        sg_set_written(warp, SG_SHARED, c->to[l], (uint64_t)c->bytes, !(c->unwritten >> l & 1));
-        count_in_flight(warp->block, c->to[l], (uint64_t)c->bytes, -1);
+        sg_set_written(warp, SG_SHARED, c->to[l], (uint64_t)c->bytes, true);
+        for (uint32_t rest = c->missing[l]; rest; rest &= rest - 1)
+            sg_set_written(warp, SG_SHARED, c->to[l] + (uint64_t)__builtin_ctz(rest), 1, false);
+        sg_async_mark(warp->block, c->to[l], (uint64_t)c->bytes, -1);
         addresses[l] = c->to[l];
     }
     /* The bytes are written now, by the lane that waited: others need a barrier from here on. */
@@ -166,8 +180,9 @@ static void commit(sg_warp *warp, const sg_op *op, uint32_t lanes) {
         a->committed[l] += lanes >> l & 1;
 }
 
-/* a: how many of the newest groups may stay under way, -1: none, uncommitted copies included. */
-static void wait_for(sg_warp *warp, const sg_op *op, uint32_t lanes) {
+/* newest: how many of the newest groups may stay under way, -1: none, uncommitted copies included.
+ */
+static void land_groups(sg_warp *warp, uint32_t lanes, int newest) {
     warp_async *a = warp->async;
     if (!a) return;
     int kept = 0;
@@ -176,11 +191,20 @@ static void wait_for(sg_warp *warp, const sg_op *op, uint32_t lanes) {
         uint32_t ready = 0;
         for (int l = 0; l < SG_LANES; l++)
             if ((lanes & c->lanes) >> l & 1)
-                if (op->a < 0 || c->group[l] + (uint32_t)op->a < a->committed[l]) ready |= 1u << l;
+                if (newest < 0 || c->group[l] + (uint32_t)newest < a->committed[l])
+                    ready |= 1u << l;
         if (ready) land(warp, c, ready);
         if (c->lanes) a->list[kept++] = *c;
     }
     a->count = kept;
+}
+
+static void wait_for(sg_warp *warp, const sg_op *op, uint32_t lanes) {
+    land_groups(warp, lanes, op->a);
+}
+
+void sg_async_land_lane(sg_warp *warp, int lane) {
+    land_groups(warp, 1u << lane, -1);
 }
 
 /* Prefetch hints change nothing. */
@@ -203,13 +227,13 @@ static const char *bind_copy(sg_op *op, const sg_instruction *in, sg_binder *bin
     op->a = (int32_t)in->operands[2].bits;
     if (op->a != 16 && (!all || (op->a != 4 && op->a != 8)))
         return "cp.async copies 4, 8 or 16 bytes, .cg 16";
-    if (!sg_add_address(binder, &in->operands[1])) return sg_bind_error(binder);
-    /* One address's offset goes into op->offset; the source's is kept in b. */
-    if (op->offset != (int32_t)op->offset) return "the offset is too large";
-    int64_t from_offset = op->offset;
-    op->offset = 0;
     if (!sg_add_address(binder, &in->operands[0])) return sg_bind_error(binder);
-    op->b = (int32_t)from_offset;
+    const int64_t to_offset = op->offset;
+    op->offset = 0;
+    if (!sg_add_address(binder, &in->operands[1])) return sg_bind_error(binder);
+    if (op->offset != (int32_t)op->offset) return "the offset is too large";
+    op->b = (int32_t)op->offset; /* op->offset is the target's */
+    op->offset = to_offset;
     op->c = in->operand_count == 4;
     if (op->c) {
         if (in->operands[3].kind == SG_REGISTER && in->operands[3].negated)
@@ -225,6 +249,11 @@ static const char *bind_cp(sg_op *op, const sg_instruction *in, sg_binder *binde
     int at = 0;
     if (!sg_take(in, &at, "async")) return "of cp only cp.async is known";
     op->kind = SG_K_SYNC;
+    if (sg_take(in, &at, "bulk")) return sg_bind_bulk(op, in, binder);
+    if (sg_take(in, &at, "mbarrier")) {
+        if (!sg_take(in, &at, "arrive")) return "this form of cp.async is not known";
+        return sg_bind_cp_mbarrier_arrive(op, in, binder);
+    }
     if (sg_take(in, &at, "commit_group")) {
         op->run = commit;
     } else if (sg_take(in, &at, "wait_all")) {

@@ -12,5 +12,9 @@ void sg_async_block_end(sg_block *block);   /* drops what nobody waited for, fre
 
 /* Are any of these bytes of the block's shared memory the target of a copy under way? */
 bool sg_async_in_flight(const sg_block *block, uint64_t offset, uint64_t bytes);
+/* A copy of another kind sets out for these bytes (1) or has landed (-1). */
+void sg_async_mark(sg_block *block, uint64_t offset, uint64_t bytes, int change);
+/* The lane's copies so far land, whatever their groups. */
+void sg_async_land_lane(sg_warp *warp, int lane);
 
 #endif

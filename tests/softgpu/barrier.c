@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/softgpu/cluster.h"
 #include "tests/softgpu/counters.h"
 #include "tests/softgpu/handler.h"
 #include "tests/softgpu/race.h"
@@ -265,5 +266,7 @@ const char *sg_bind_bar(sg_op *op, const sg_instruction *in, sg_binder *binder) 
 }
 
 const char *sg_bind_barrier(sg_op *op, const sg_instruction *in, sg_binder *binder) {
+    if (in->modifier_count && !strcmp(in->modifiers[0], "cluster"))
+        return sg_bind_cluster_barrier(op, in, binder);
     return bind(op, in, binder, false);
 }

@@ -1,4 +1,5 @@
 /* Control flow, barriers and fences. What a branch does is in warp.c, since it changes who runs. */
+#include "tests/softgpu/cluster.h"
 #include "tests/softgpu/handler.h"
 #include "tests/softgpu/race.h"
 #include "tests/softgpu/schedule.h"
@@ -19,6 +20,10 @@ static void branch_indexed(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     const sg_operand *table = &op->instruction->operands[1];
     const sg_operand *labels = warp->block->grid->program->function->elements + table->first;
     const uint32_t *index = sg_u32(warp, op->source[0]);
+    const uint32_t bad = *sg_taint(warp, op->source[0]) & lanes;
+    if (bad)
+        sg_report(SG_R_UNWRITTEN, warp, op, bad,
+                  "where it jumps to comes from bytes that nobody wrote");
     while (lanes) {
         const uint32_t i = index[__builtin_ctz(lanes)];
         uint32_t same = 0;
@@ -108,8 +113,10 @@ static const char *bind_membar(sg_op *op, const sg_instruction *in, sg_binder *b
 }
 
 static const char *bind_fence(sg_op *op, const sg_instruction *in, sg_binder *binder) {
-    (void)binder;
     int at = 0;
+    if (in->modifier_count &&
+        (!strcmp(in->modifiers[0], "proxy") || !strcmp(in->modifiers[0], "mbarrier_init")))
+        return sg_bind_proxy_fence(op, in, binder);
     /* One-sided fences order less than sg_race_fence says: refused. */
     if (!sg_take(in, &at, "sc")) sg_take(in, &at, "acq_rel");
     if (!sg_take(in, &at, "cta")) {

@@ -38,7 +38,7 @@ static void at_exit(void) {
     uint64_t live = sg_memory_live();
     if (live)
         sg_report(SG_R_LEAK, NULL, NULL, 0, "%llu block%s of memory never given back",
-                  (unsigned long long)live, live == 1 ? " was" : "s were");
+                  (unsigned long long)live, live == 1 ? "" : "s");
 }
 
 SG_ENTRY CUresult cuInit(unsigned flags) {

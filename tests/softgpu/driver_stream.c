@@ -160,6 +160,32 @@ SG_ENTRY CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigne
     return sg_stream_submit(stream, node);
 }
 
+/* Clusters of one block and hints; what would change the meaning of a launch is refused. */
+static bool understood(const CUlaunchAttribute *a) {
+    switch ((int)a->id) {
+    case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
+        return a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 &&
+               a->value.clusterDim.z == 1;
+    case CU_LAUNCH_ATTRIBUTE_IGNORE:
+    case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+    case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
+    case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: /* launches follow each other */
+        return true;
+    default:
+        return false;
+    }
+}
+
+SG_ENTRY CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params,
+                                   void **extra) {
+    if (!config || (config->numAttrs && !config->attrs)) return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < config->numAttrs; i++)
+        if (!understood(&config->attrs[i])) return CUDA_ERROR_NOT_SUPPORTED;
+    return cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ,
+                          config->blockDimX, config->blockDimY, config->blockDimZ,
+                          config->sharedMemBytes, config->hStream, params, extra);
+}
+
 /* The device's own memory or pinned, freed or not. A capture cannot hold a copy of other memory,
  * which may be gone when the graph runs. */
 static bool of_the_device(uint64_t address) {

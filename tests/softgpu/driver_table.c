@@ -85,6 +85,8 @@ SG_ENTRY const sg_driver_counts *softgpu_counts(void) {
     X(cuModuleGetFunction)       \
     X(cuFuncSetAttribute)        \
     X(cuLaunchKernel)            \
+    X(cuLaunchKernelEx)          \
+    X(cuTensorMapEncodeTiled)    \
     X(cuStreamCreate)            \
     X(cuStreamDestroy)           \
     X(cuStreamSynchronize)       \

@@ -57,6 +57,21 @@ SG_INLINE uint64_t sg_bits64(double f) {
     return bits;
 }
 
+SG_INLINE float sg_f32_of_half(uint16_t half) {
+    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, part = half & 1023;
+    union {
+        uint32_t u;
+        float f;
+    } bits;
+    if (exponent == 0) {
+        bits.f = (float)part * 0x1p-24f;
+        bits.u |= sign;
+        return bits.f;
+    }
+    bits.u = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | part << 13;
+    return bits.f;
+}
+
 /* Sets dest[l], an array of T, to `value` (an expression of l) where the lane runs. */
 #define SG_SET(T, dest, lanes, value)                               \
     do {                                                            \

@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "tests/softgpu/counters.h"
-#include "tests/softgpu/memory.h"
+#include "tests/softgpu/handler.h"
+#include "tests/softgpu/memory_ops.h"
 #include "tests/softgpu/options.h"
 #include "tests/softgpu/report.h"
 
 #define ROWS 16
 #define COLS 8
 #define MAX_K 32
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 /* op->a: K of the shape; op->b: type of A and B; op->c: registers of A. */
 typedef struct shape {
@@ -23,21 +23,6 @@ typedef struct shape {
 static shape shape_of(const sg_op *op) {
     int per = op->b == SG_T_TF32 ? 1 : op->b == SG_T_S8 || op->b == SG_T_U8 ? 4 : 2;
     return (shape){op->a, op->c, op->c / 2, per};
-}
-
-static float f32_of_half(uint16_t half) {
-    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, part = half & 1023;
-    union {
-        uint32_t u;
-        float f;
-    } bits;
-    if (exponent == 0) {
-        bits.f = (float)part * 0x1p-24f;
-        bits.u |= sign;
-        return bits.f;
-    }
-    bits.u = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | part << 13;
-    return bits.f;
 }
 
 static float element(uint32_t word, int i, int type) {
@@ -50,7 +35,7 @@ static float element(uint32_t word, int i, int type) {
         bits.u = (word >> (16 * i)) << 16;
         return bits.f;
     case SG_T_F16:
-        return f32_of_half((uint16_t)(word >> (16 * i)));
+        return sg_f32_of_half((uint16_t)(word >> (16 * i)));
     case SG_T_S8:
         return (float)(int8_t)(word >> (8 * i));
     case SG_T_U8:
@@ -72,13 +57,49 @@ static int place_b(const shape *s, int r, int lane, int *col) {
     return r * 4 * s->per_register + (lane % 4) * s->per_register;
 }
 
-CLONES
-static void multiply(float sum[ROWS][COLS], const float a[MAX_K][ROWS], const float b[MAX_K][COLS],
-                     int k) {
-    for (int i = 0; i < k; i++)
-        for (int r = 0; r < ROWS; r++)
-            for (int c = 0; c < COLS; c++)
-                sum[r][c] += a[i][r] * b[i][c];
+typedef float column __attribute__((vector_size(ROWS * sizeof(float)))); /* of A or C */
+
+/* sum[c] += the column k of A times b[k][c], k after k. */
+static inline __attribute__((always_inline)) void multiply(column sum[COLS], const column *a,
+                                                           const float b[MAX_K][COLS], int k) {
+    for (int c = 0; c < COLS; c++) {
+        column total = sum[c];
+        for (int i = 0; i < k; i++)
+            total += a[i] * b[i][c];
+        sum[c] = total;
+    }
+}
+
+SG_CLONES static void multiply_any(column sum[COLS], const column *a, const float b[MAX_K][COLS],
+                                   int k) {
+    multiply(sum, a, b, k);
+}
+
+/* The same for bf16, whose words are two floats' upper halves: by far the most frequent, and most
+ * of its work is to bring elements to their places. */
+SG_CLONES static void multiply_bf16(column sum[COLS], const uint32_t *const *a_words,
+                                    const uint32_t *const *b_words, int k) {
+    column a[16];
+    float b[MAX_K][COLS];
+    for (int r = 0; r < k / 4; r++) {
+        float halves[2][SG_LANES];
+        for (int lane = 0; lane < SG_LANES; lane++) {
+            const uint32_t low = a_words[r][lane] << 16, high = a_words[r][lane] & 0xffff0000u;
+            memcpy(&halves[0][lane], &low, sizeof low);
+            memcpy(&halves[1][lane], &high, sizeof high);
+        }
+        for (int t = 0; t < 4; t++)
+            for (int i = 0; i < 2; i++)
+                for (int g = 0; g < 8; g++)
+                    a[r / 2 * 8 + 2 * t + i][8 * (r & 1) + g] = halves[i][4 * g + t];
+    }
+    for (int r = 0; r < k / 8; r++)
+        for (int lane = 0; lane < SG_LANES; lane++) {
+            const uint32_t low = b_words[r][lane] << 16, high = b_words[r][lane] & 0xffff0000u;
+            memcpy(&b[r * 8 + lane % 4 * 2][lane / 4], &low, sizeof low);
+            memcpy(&b[r * 8 + lane % 4 * 2 + 1][lane / 4], &high, sizeof high);
+        }
+    multiply(sum, a, (const float(*)[COLS])b, k);
 }
 
 static bool whole_warp(sg_warp *warp, const sg_op *op, uint32_t lanes) {
@@ -93,34 +114,47 @@ static void count_mma(const sg_warp *warp, const sg_op *op) {
     if (counters) counters->mma_flops += 2u * ROWS * COLS * (unsigned)op->a;
 }
 
+static void multiply_words(column sum[COLS], sg_warp *warp, const sg_op *op) {
+    const shape s = shape_of(op);
+    const uint32_t *words[12];
+    for (int r = 0; r < s.a_registers + s.b_registers; r++)
+        words[r] = sg_u32(warp, op->source[r]);
+    if (op->b == SG_T_BF16) {
+        multiply_bf16(sum, words, words + s.a_registers, s.k);
+        return;
+    }
+    column a[MAX_K];
+    float b[MAX_K][COLS];
+    for (int r = 0; r < s.a_registers + s.b_registers; r++)
+        for (int lane = 0; lane < SG_LANES; lane++) {
+            int at, k = r < s.a_registers ? place_a(&s, r, lane, &at)
+                                          : place_b(&s, r - s.a_registers, lane, &at);
+            for (int i = 0; i < s.per_register; i++) {
+                const float value = element(words[r][lane], i, op->b);
+                if (r < s.a_registers)
+                    a[k + i][at] = value;
+                else
+                    b[k + i][at] = value;
+            }
+        }
+    multiply_any(sum, a, (const float(*)[COLS])b, s.k);
+}
+
 static void mma_float(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     if (!whole_warp(warp, op, lanes)) return;
-    const shape s = shape_of(op);
-    float a[MAX_K][ROWS], b[MAX_K][COLS], sum[ROWS][COLS];
-    for (int r = 0; r < s.a_registers; r++) {
-        const uint32_t *words = sg_u32(warp, op->source[r]);
-        for (int lane = 0; lane < SG_LANES; lane++) {
-            int row, k = place_a(&s, r, lane, &row);
-            for (int i = 0; i < s.per_register; i++)
-                a[k + i][row] = element(words[lane], i, op->b);
-        }
-    }
-    for (int r = 0; r < s.b_registers; r++) {
-        const uint32_t *words = sg_u32(warp, op->source[s.a_registers + r]);
-        for (int lane = 0; lane < SG_LANES; lane++) {
-            int col, k = place_b(&s, r, lane, &col);
-            for (int i = 0; i < s.per_register; i++)
-                b[k + i][col] = element(words[lane], i, op->b);
-        }
-    }
-    const sg_slot *c = op->source + s.a_registers + s.b_registers;
-    for (int r = 0; r < 4; r++)
+    const sg_slot *c = op->source + op->c + op->c / 2;
+    column sum[COLS];
+    for (int r = 0; r < 4; r++) {
+        const float *from = sg_f32(warp, c[r]);
         for (int lane = 0; lane < SG_LANES; lane++)
-            sum[lane / 4 + (r / 2) * 8][lane % 4 * 2 + r % 2] = sg_f32(warp, c[r])[lane];
-    multiply(sum, (const float(*)[ROWS])a, (const float(*)[COLS])b, s.k);
-    for (int r = 0; r < 4; r++)
+            sum[lane % 4 * 2 + r % 2][lane / 4 + r / 2 * 8] = from[lane];
+    }
+    multiply_words(sum, warp, op);
+    for (int r = 0; r < 4; r++) {
+        float *to = sg_f32(warp, op->dest[r]);
         for (int lane = 0; lane < SG_LANES; lane++)
-            sg_f32(warp, op->dest[r])[lane] = sum[lane / 4 + (r / 2) * 8][lane % 4 * 2 + r % 2];
+            to[lane] = sum[lane % 4 * 2 + r % 2][lane / 4 + r / 2 * 8];
+    }
     count_mma(warp, op);
 }
 
@@ -171,83 +205,93 @@ static void mma_taint(sg_warp *warp, const sg_op *op, uint32_t lanes) {
             }
         }
     }
+    uint32_t result[4]; /* D's registers may be C's in another order */
     for (int r = 0; r < 4; r++) {
-        uint32_t taint = *sg_taint(warp, op->source[s.a_registers + s.b_registers + r]);
+        result[r] = *sg_taint(warp, op->source[s.a_registers + s.b_registers + r]);
         for (int lane = 0; (rows | cols) && lane < SG_LANES; lane++)
             if ((rows >> (lane / 4 + (r / 2) * 8) & 1) || (cols >> (lane % 4 * 2 + r % 2) & 1))
-                taint |= 1u << lane;
-        *sg_taint(warp, op->dest[r]) = taint;
+                result[r] |= 1u << lane;
     }
+    for (int r = 0; r < 4; r++)
+        *sg_taint(warp, op->dest[r]) = result[r];
 }
 
-/* What ran has set its destinations' taint itself. */
-static void taint_is_set(sg_warp *warp, const sg_op *op, uint32_t lanes) {
-    (void)warp;
-    (void)op;
-    (void)lanes;
+/* op->a: matrices; op->b: transposed. Lane 8 m + i has the address of row i of matrix m. In half i
+ * of its register of matrix m, lane l holds: */
+typedef struct spot {
+    int row, column; /* row: of all matrices' rows */
+} spot;
+
+static inline spot spot_of(const sg_op *op, int m, int l, int i) {
+    return op->b ? (spot){8 * m + l % 4 * 2 + i, l / 4} : (spot){8 * m + l / 4, l % 4 * 2 + i};
 }
 
-static void row_addresses(uint64_t addresses[SG_LANES], const sg_warp *warp, sg_slot base,
-                          int64_t offset) {
-    for (int l = 0; l < SG_LANES; l++)
-        addresses[l] = (base & 3) == SG_SLOT_64
-                           ? sg_u64(warp, base)[l] + (uint64_t)offset
-                           : (uint32_t)(sg_u32(warp, base)[l] + (uint32_t)offset);
+static uint32_t addressed(const sg_op *op) { /* the lanes whose addresses count */
+    return op->a == 4 ? UINT32_MAX : (1u << (8 * op->a)) - 1;
 }
 
-/* op->a: matrices; op->b: transposed. Lane 8 m + i has the address of row i of matrix m. */
 static void load_matrix(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     if (!whole_warp(warp, op, lanes)) return;
+    const uint32_t rows = addressed(op);
     uint64_t addresses[SG_LANES];
-    row_addresses(addresses, warp, op->source[0], op->offset);
-    const uint32_t rows = op->a == 4 ? UINT32_MAX : (1u << (8 * op->a)) - 1;
     sg_access access = {.tainted = 0};
-    if (sg_access_lanes(&access, warp, op, rows, SG_SHARED, addresses, 16, SG_READ, 0) != rows)
+    sg_addresses(addresses, warp, op);
+    if (sg_access_lanes(&access, warp, op, rows, SG_SHARED, addresses, 16, SG_READ,
+                        *sg_taint(warp, op->source[0])) != rows)
         return;
     for (int m = 0; m < op->a; m++) {
         uint32_t *dest = sg_u32(warp, op->dest[m]), taint = 0;
         for (int l = 0; l < SG_LANES; l++) {
             uint16_t pair[2];
-            int from = op->b ? l % 4 * 2 : l / 4;
-            if (op->b) {
-                memcpy(&pair[0], access.host[8 * m + from] + 2 * (l / 4), 2);
-                memcpy(&pair[1], access.host[8 * m + from + 1] + 2 * (l / 4), 2);
-            } else {
-                memcpy(pair, access.host[8 * m + from] + 4 * (l % 4), 4);
+            for (int i = 0; i < 2; i++) {
+                const spot h = spot_of(op, m, l, i);
+                memcpy(&pair[i], access.host[h.row] + 2 * h.column, 2);
+                if (access.tainted >> h.row & 1 &&
+                    !sg_written(warp, SG_SHARED, addresses[h.row] + 2 * (uint64_t)h.column, 2))
+                    taint |= 1u << l;
             }
             dest[l] = pair[0] | (uint32_t)pair[1] << 16;
-            uint32_t read = op->b ? 3u << (8 * m + from) : 1u << (8 * m + from);
-            if (access.tainted & read) taint |= 1u << l;
         }
         *sg_taint(warp, op->dest[m]) = taint;
     }
 }
 
+/* Rows of one store must not lie upon each other: nobody knows whose values stay. */
+static void check_overlap(sg_warp *warp, const sg_op *op, uint32_t rows,
+                          const uint64_t addresses[SG_LANES]) {
+    for (int l = 1; l < SG_LANES; l++)
+        for (int k = 0; k < l && rows >> l & 1; k++) {
+            if (addresses[l] != addresses[k]) continue;
+            sg_report(SG_R_RACE, warp, op, 1u << l | 1u << k,
+                      "rows %d and %d are stored to the same place, shared offset %llu", k, l,
+                      (unsigned long long)addresses[l]);
+            return;
+        }
+}
+
 static void store_matrix(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     if (!whole_warp(warp, op, lanes)) return;
+    const uint32_t rows = addressed(op);
     uint64_t addresses[SG_LANES];
-    row_addresses(addresses, warp, op->source[0], op->offset);
-    const uint32_t rows = op->a == 4 ? UINT32_MAX : (1u << (8 * op->a)) - 1;
-    uint32_t tainted = 0;
-    for (int m = 0; m < op->a; m++)
-        for (int l = 0; l < SG_LANES; l++)
-            if (*sg_taint(warp, op->source[1 + m]) >> l & 1)
-                tainted |= op->b ? 3u << (8 * m + l % 4 * 2) : 1u << (8 * m + l / 4);
     sg_access access;
-    if (sg_access_lanes(&access, warp, op, rows, SG_SHARED, addresses, 16, SG_WRITE, tainted) !=
-        rows)
+    sg_addresses(addresses, warp, op);
+    sg_check_addresses(warp, op, op->source[0], rows);
+    if (sg_access_lanes(&access, warp, op, rows, SG_SHARED, addresses, 16, SG_WRITE, 0) != rows)
         return;
-    for (int m = 0; m < op->a; m++)
-        for (int l = 0; l < SG_LANES; l++) {
-            uint32_t word = sg_u32(warp, op->source[1 + m])[l];
-            uint16_t pair[2] = {(uint16_t)word, (uint16_t)(word >> 16)};
-            if (op->b) {
-                memcpy(access.host[8 * m + l % 4 * 2] + 2 * (l / 4), &pair[0], 2);
-                memcpy(access.host[8 * m + l % 4 * 2 + 1] + 2 * (l / 4), &pair[1], 2);
-            } else {
-                memcpy(access.host[8 * m + l / 4] + 4 * (l % 4), pair, 4);
+    for (int m = 0; m < op->a; m++) {
+        const uint32_t *words = sg_u32(warp, op->source[1 + m]);
+        const uint32_t tainted = sg_get_options()->full ? *sg_taint(warp, op->source[1 + m]) : 0;
+        for (int l = 0; l < SG_LANES; l++)
+            for (int i = 0; i < 2; i++) {
+                const spot h = spot_of(op, m, l, i);
+                const uint16_t value = (uint16_t)(words[l] >> (16 * i));
+                memcpy(access.host[h.row] + 2 * h.column, &value, 2);
+                if (tainted >> l & 1)
+                    sg_set_written(warp, SG_SHARED, addresses[h.row] + 2 * (uint64_t)h.column, 2,
+                                   false);
             }
-        }
+    }
+    if (sg_get_options()->full) check_overlap(warp, op, rows, addresses);
 }
 
 static bool add_vector(sg_binder *binder, const sg_operand *o, int count, bool dest) {
@@ -318,7 +362,7 @@ static const char *bind_matrix(sg_op *op, const sg_instruction *in, sg_binder *b
         !add_vector(binder, list, op->a, !store))
         return "the operands do not fit";
     op->run = store ? store_matrix : load_matrix;
-    op->taint = taint_is_set;
+    op->taint = sg_taint_is_set;
     op->kind = store ? SG_K_SHARED_STORE : SG_K_SHARED_LOAD;
     return NULL;
 }

@@ -17,6 +17,7 @@
 #define SG_DEVICE_BASE 0x700000000000ull /* device memory, 16 TiB from here */
 #define SG_SHARED_BASE 0x6f0000000000ull /* generic addresses of the block's shared window */
 #define SG_LOCAL_BASE 0x6e0000000000ull
+#define SG_PARAM_BASE 0x6d0000000000ull /* parameters: only TMA reads these, as tensor maps */
 #define SG_WINDOW (1ull << 24)
 
 /* ---- Allocations; false if there is no memory (SOFTGPU_MEMORY_MB, default 8,192). */

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "tests/softgpu/options.h"
 #include "tests/softgpu/race_cells.h"
+#include "tests/softgpu/report.h"
 
 /* ---- Modifiers. */
 
@@ -23,9 +25,12 @@ int32_t sg_take_access(const sg_instruction *in, int *at, const char **why) {
                   {"acquire", SG_M_STRONG | SG_M_ACQUIRE},
                   {"release", SG_M_STRONG | SG_M_RELEASE},
                   {"acq_rel", SG_M_STRONG | SG_M_ACQUIRE | SG_M_RELEASE}},
-      spaces[] = {{"global", SG_GLOBAL},     {"shared", SG_SHARED}, {"shared::cta", SG_SHARED},
-                  {"local", SG_LOCAL},       {"const", SG_CONST},   {"param", SG_PARAM},
-                  {"param::entry", SG_PARAM}};
+      spaces[] = {
+          {"global", SG_GLOBAL},      {"shared", SG_SHARED},
+          {"shared::cta", SG_SHARED}, {"shared::cluster", SG_SHARED}, /* of a cluster of one */
+
+          {"local", SG_LOCAL},        {"const", SG_CONST},
+          {"param", SG_PARAM},        {"param::entry", SG_PARAM}};
     static const char *const wide[] = {"gpu", "sys", "cluster", NULL};
     static const char *const hints[] = {"nc",
                                         "ca",
@@ -75,17 +80,23 @@ int32_t sg_take_access(const sg_instruction *in, int *at, const char **why) {
 
 /* ---- Addresses. */
 
-SG_CLONES void sg_addresses(uint64_t addresses[SG_LANES], const sg_warp *warp, const sg_op *op) {
-    sg_slot base = op->source[0];
+SG_CLONES void sg_addresses_from(uint64_t addresses[SG_LANES], const sg_warp *warp, sg_slot base,
+                                 int64_t offset) {
     if ((base & 3) == SG_SLOT_64) {
         const uint64_t *from = sg_u64(warp, base);
         for (int i = 0; i < SG_LANES; i++)
-            addresses[i] = from[i] + (uint64_t)op->offset;
+            addresses[i] = from[i] + (uint64_t)offset;
     } else { /* 32-bit addresses wrap at 32 bits */
         const uint32_t *from = sg_u32(warp, base);
         for (int i = 0; i < SG_LANES; i++)
-            addresses[i] = from[i] + (uint32_t)op->offset;
+            addresses[i] = from[i] + (uint32_t)offset;
     }
+}
+
+void sg_check_addresses(sg_warp *warp, const sg_op *op, sg_slot base, uint32_t lanes) {
+    const uint32_t bad = *sg_taint(warp, base) & lanes;
+    if (bad && sg_get_options()->full)
+        sg_report(SG_R_UNWRITTEN, warp, op, bad, "the address comes from bytes that nobody wrote");
 }
 
 sg_strength sg_op_strength(const sg_op *op) {

@@ -239,10 +239,7 @@ static void store(sg_warp *warp, const sg_op *op, uint32_t lanes) {
     uint32_t tainted = 0, all_tainted = ~0u;
     sg_addresses(addresses, warp, op);
     if (full) {
-        uint32_t bad = *sg_taint(warp, op->source[0]) & lanes;
-        if (bad)
-            sg_report(SG_R_UNWRITTEN, warp, op, bad,
-                      "the address comes from bytes that nobody wrote");
+        sg_check_addresses(warp, op, op->source[0], lanes);
         for (int e = 0; e < op->b; e++) {
             tainted |= *sg_taint(warp, op->source[1 + e]);
             all_tainted &= *sg_taint(warp, op->source[1 + e]);
@@ -360,7 +357,8 @@ static void nothing(sg_warp *warp, const sg_op *op, uint32_t lanes) {
 /* A prefetch may go anywhere: wrong addresses do nothing. */
 static const char *bind_prefetch(sg_op *op, const sg_instruction *in, sg_binder *binder) {
     (void)binder;
-    static const char *const known[] = {"global", "local", "L1", "L2", NULL};
+    static const char *const known[] = {"global",    "local", "L1",    "L2",
+                                        "tensormap", "param", "const", NULL};
     int at = 0;
     while (sg_take_any(in, &at, known)) {
     }

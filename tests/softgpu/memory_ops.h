@@ -21,8 +21,16 @@ bool sg_take_any(const sg_instruction *in, int *at, const char *const *words);
  * .acq_rel, scopes, spaces, cache operators and hints. The bits of above, or -1 with a sentence. */
 int32_t sg_take_access(const sg_instruction *in, int *at, const char **why);
 
-/* The addresses of all lanes, from source 0 and the offset; garbage where a lane does not run. */
-void sg_addresses(uint64_t addresses[SG_LANES], const sg_warp *warp, const sg_op *op);
+/* The addresses of all lanes, from a base and an offset; garbage where a lane does not run. */
+void sg_addresses_from(uint64_t addresses[SG_LANES], const sg_warp *warp, sg_slot base,
+                       int64_t offset);
+/* The same, from source 0 and the op's offset. */
+static inline void sg_addresses(uint64_t addresses[SG_LANES], const sg_warp *warp,
+                                const sg_op *op) {
+    sg_addresses_from(addresses, warp, op->source[0], op->offset);
+}
+/* Reports lanes whose address comes from bytes that nobody wrote. */
+void sg_check_addresses(sg_warp *warp, const sg_op *op, sg_slot base, uint32_t lanes);
 static inline sg_space sg_op_space(const sg_op *op) {
     return (sg_space)(op->c & SG_M_SPACE);
 }

@@ -145,11 +145,8 @@ static bool take_window(const sg_instruction *in, int *at, sg_space *space) {
     static const struct {
         const char *name;
         sg_space space;
-    } names[] = {{"global", SG_GLOBAL},
-                 {"shared", SG_SHARED},
-                 {"shared::cta", SG_SHARED},
-                 {"local", SG_LOCAL},
-                 {"const", SG_CONST}};
+    } names[] = {{"global", SG_GLOBAL}, {"shared", SG_SHARED}, {"shared::cta", SG_SHARED},
+                 {"local", SG_LOCAL},   {"const", SG_CONST},   {"param", SG_PARAM}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (sg_take(in, at, names[i].name)) {
             *space = names[i].space;
@@ -166,6 +163,7 @@ static const char *bind_cvta(sg_op *op, const sg_instruction *in, sg_binder *bin
         return sg_refuse_modifier();
     const uint64_t base = space == SG_SHARED  ? SG_SHARED_BASE
                           : space == SG_LOCAL ? SG_LOCAL_BASE
+                          : space == SG_PARAM ? SG_PARAM_BASE
                                               : 0;
     op->offset = (int64_t)(to ? 0 - base : base);
     op->run = base ? add_base : move_64;
@@ -189,7 +187,8 @@ static void is_space(sg_warp *warp, const sg_op *op, uint32_t lanes) {
 static const char *bind_isspacep(sg_op *op, const sg_instruction *in, sg_binder *binder) {
     int at = 0;
     sg_space space;
-    if (!take_window(in, &at, &space) || at != in->modifier_count || space == SG_CONST)
+    if (!take_window(in, &at, &space) || at != in->modifier_count || space == SG_CONST ||
+        space == SG_PARAM)
         return sg_refuse_modifier();
     op->a = (int32_t)space;
     op->run = is_space;

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum fault_kind { NONE, DELETE_IT, WAIT_LESS, SHIFT_BOUND } fault_kind;
+#include "tests/softgpu/handler.h"
+
+typedef enum fault_kind { NONE, DELETE_IT, WAIT_LESS, SHIFT_BOUND, PASS } fault_kind;
 
 static const char *const fault_names[] = {"", "deleted", "waits for one group less",
-                                          "bound shifted"};
+                                          "bound shifted", "passes without waiting"};
 
 static bool has(const sg_instruction *in, const char *modifier) {
     for (int i = 0; i < in->modifier_count; i++)
@@ -41,7 +43,16 @@ static int faults_of(fault_kind faults[2], const sg_instruction *in) {
         faults[0] = DELETE_IT;
         return 1;
     }
-    if (is(in, "cp") && (has(in, "wait_group") || has(in, "wait_all"))) {
+    if (is(in, "mbarrier") && (has(in, "try_wait") || has(in, "test_wait"))) {
+        faults[0] = PASS;
+        return 1;
+    }
+    if ((is(in, "mbarrier") && has(in, "arrive")) ||
+        (is(in, "wgmma") && (has(in, "fence") || has(in, "commit_group")))) {
+        faults[0] = DELETE_IT;
+        return 1;
+    }
+    if ((is(in, "cp") || is(in, "wgmma")) && (has(in, "wait_group") || has(in, "wait_all"))) {
         faults[0] = DELETE_IT;
         faults[1] = WAIT_LESS;
         return has(in, "wait_group") ? 2 : 1;
@@ -62,46 +73,122 @@ static void plant(sg_instruction *in, fault_kind fault) {
     case SHIFT_BOUND:
         in->modifiers[0] = shifted(in->modifiers[0]);
         break;
+    case PASS:
+        in->modifiers[0] = "passed";
+        break;
     case NONE:
         break;
     }
 }
 
-static void describe(FILE *list, const sg_module *module, const sg_function *function, int number,
-                     fault_kind fault, const sg_instruction *in) {
-    char place[400];
-    sg_place_text(place, sizeof place, module, &in->place);
-    fprintf(list, "{\"kernel\": \"%s\", \"fault\": %d, \"what\": \"%s", function->name, number,
-            in->opcode);
-    for (int i = 0; i < in->modifier_count; i++)
-        fprintf(list, ".%s", in->modifiers[i]);
-    fprintf(list, " %s\", \"place\": \"%s\"}\n", fault_names[fault], place);
-}
-
 bool sg_mutate(const sg_module *module, sg_function *function) {
-    const char *wanted = getenv("SOFTGPU_MUTANT"), *path = getenv("SOFTGPU_MUTANTS");
+    (void)module;
+    const char *wanted = getenv("SOFTGPU_MUTANT");
     const char *colon = wanted ? strrchr(wanted, ':') : NULL;
     const size_t length = strlen(function->name);
-    bool here =
-        colon && (size_t)(colon - wanted) == length && !strncmp(wanted, function->name, length);
-    if (!here && !path) return true;
-    const long target = here ? strtol(colon + 1, NULL, 10) : -1;
-    FILE *list = path ? fopen(path, "a") : NULL;
+    if (!colon || (size_t)(colon - wanted) != length || strncmp(wanted, function->name, length))
+        return true;
+    const long target = strtol(colon + 1, NULL, 10);
     int number = 0;
-    bool planted = false;
     for (int i = 0; i < function->instruction_count; i++) {
         sg_instruction *in = &function->instructions[i];
         fault_kind faults[2];
         const int count = faults_of(faults, in);
         for (int f = 0; f < count; f++, number++) {
-            if (list) describe(list, module, function, number, faults[f], in);
             if (number != target) continue;
             plant(in, faults[f]);
-            planted = true;
-            break;
+            return true;
         }
-        if (planted) break;
     }
-    if (list) fclose(list);
-    return !here || planted;
+    return false;
+}
+
+/* ---- Which faults there are, and which of them matter to what is run. */
+
+typedef struct watched {
+    struct watched *next;
+    const sg_program *program;
+    char *list;        /* the JSON lines, one for each fault, without their ends */
+    int *instructions; /* of each fault */
+    int fault_count;
+    bool *equal;      /* of each instruction */
+    sg_handler **run; /* of each instruction that is a bound: what it was */
+} watched;
+
+static watched *all_watched;
+
+/* In place of a bound's handler. */
+static void watch_bound(sg_warp *warp, const sg_op *op, uint32_t lanes) {
+    watched *w = all_watched;
+    while (w->program != warp->block->grid->program)
+        w = w->next;
+    const ptrdiff_t at = op - w->program->ops;
+    const sg_type type = sg_last_type(op->instruction);
+    const int bytes = sg_type_bytes(type);
+    for (int l = 0; l < SG_LANES && !w->equal[at]; l++) {
+        if (!(lanes >> l & 1)) continue;
+        if (bytes == 8)
+            w->equal[at] = sg_u64(warp, op->source[0])[l] == sg_u64(warp, op->source[1])[l];
+        else
+            w->equal[at] = !((sg_u32(warp, op->source[0])[l] ^ sg_u32(warp, op->source[1])[l]) &
+                             (bytes == 2 ? 0xffffu : UINT32_MAX));
+    }
+    w->run[at](warp, op, lanes);
+}
+
+static void write_list(void) {
+    FILE *file = fopen(getenv("SOFTGPU_MUTANTS"), "a");
+    if (!file) return;
+    for (const watched *w = all_watched; w; w = w->next) {
+        const char *line = w->list;
+        for (int f = 0; f < w->fault_count; f++, line += strlen(line) + 1) {
+            const int i = w->instructions[f];
+            fprintf(file, "%s, \"matters\": %s}\n", line,
+                    !w->run[i] || w->equal[i] ? "true" : "false");
+        }
+    }
+    fclose(file);
+}
+
+static void describe(FILE *list, const sg_program *program, int number, fault_kind fault,
+                     const sg_instruction *in) {
+    char place[400];
+    sg_place_text(place, sizeof place, program->module, &in->place);
+    fprintf(list, "{\"kernel\": \"%s\", \"fault\": %d, \"what\": \"%s", program->function->name,
+            number, in->opcode);
+    for (int i = 0; i < in->modifier_count; i++)
+        fprintf(list, ".%s", in->modifiers[i]);
+    fprintf(list, " %s\", \"place\": \"%s\"", fault_names[fault], place);
+    fputc(0, list);
+}
+
+/* What is taken here stays until the process ends. */
+void sg_mutants_watch(sg_program *program) {
+    if (!getenv("SOFTGPU_MUTANTS")) return;
+    const size_t count = (size_t)program->op_count;
+    watched *w = calloc(1, sizeof *w);
+    if (!w) abort();
+    w->instructions = calloc(2 * count, sizeof *w->instructions);
+    w->equal = calloc(count, sizeof *w->equal);
+    w->run = calloc(count, sizeof *w->run);
+    size_t bytes;
+    FILE *list = open_memstream(&w->list, &bytes);
+    if (!w->instructions || !w->equal || !w->run || !list) abort();
+    for (int i = 0; i < program->op_count; i++) {
+        sg_op *op = &program->ops[i];
+        fault_kind faults[2];
+        const int found = faults_of(faults, op->instruction);
+        for (int f = 0; f < found; f++) {
+            describe(list, program, w->fault_count, faults[f], op->instruction);
+            w->instructions[w->fault_count++] = i;
+        }
+        if (!found || faults[0] != SHIFT_BOUND) continue;
+        w->run[i] = op->run;
+        op->run = watch_bound;
+    }
+    fclose(list);
+    w->program = program;
+    w->next = all_watched;
+    all_watched = w;
+    if (!w->next) atexit(write_list);
 }

@@ -1,16 +1,27 @@
 #!/usr/bin/env python3
-"""Plants every fault that mutant.c knows into every kernel, one at a time, and runs the op tests that launch it.
+"""Plants every fault that mutant.c knows into the kernels, one at a time, and runs the op tests that launch them.
 
     mutants.py --tests build/release/tests/kernels --softgpu build/release/tests/softgpu
-               --plugin build/bin/libmotet_cuda.so [--kernel REGEX] [--jobs N] [--every N] [--json FILE]
+               --plugin build/bin/libmotet_cuda.so [--kernel REGEX] [--program REGEX] [--all] [--jobs N] [--json FILE]
 
-A fault is noticed if a test fails, a report is made, or the run never ends. Survivors must stand in survivors.txt
-with the reason why nothing can notice them: lines of `kernel | what | source line | reason`, where kernel may be a regular expression.
-Ends 'N passed, M failed': a survivor without a reason is a failure, and so is noticing fewer than 95 %.
+A fault is noticed if a test fails, a report is made, or the run never ends. A first run without faults tells which
+tests a fault can matter to: a shifted bound changes nothing unless both of its sides are equal, and softgpu sees where
+they are (mutant.h); only those tests are run with the fault. Survivors must stand in survivors.txt
+with the reason why nothing can notice them: lines of `kernel | what | source line | reason`, the first three regular
+expressions (kernel and what match as a whole, the line anywhere in the fault's place).
+
+Kernels that are copies of one template have the same instruction at the same place of the source: of them, one copy
+is planted, chosen by a hash, so that each copy gets its share; --all plants every copy. (The n-th instruction of a
+place stands for the n-th of its copies: unrolled rounds and remainder loops all have their turn.)
+
+Ends 'N passed, M failed': a survivor without a reason is a failure, and so is noticing fewer than 95 % of the faults
+that are not in survivors.txt.
 """
 import argparse
 import collections
 import concurrent.futures
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -22,35 +33,72 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
+STEPS = "50000000"  # of one launch: far more than any launch of the tests without a fault
+
+
+@dataclasses.dataclass
+class Test:
+    seconds: float
+    program: pathlib.Path
+    name: str
+    noticed: int = 0  # faults
 
 
 def environment_of(options, **more):
     return dict(os.environ, MOTET_TEST_DEVICE="cuda", CMOCKA_MESSAGE_OUTPUT="TAP", MOTET_CUDA_GEMM="own",
-                MOTET_CUDA_DRIVER=str(pathlib.Path(options.softgpu).resolve() / "libcuda.so.1"),
-                MOTET_CUDA_PLUGIN=str(pathlib.Path(options.plugin).resolve()), **more)
+                MOTET_CUDA_DRIVER=str(pathlib.Path(options.softgpu).resolve() / "libcuda.so.1"), OMP_NUM_THREADS="1",
+                MOTET_CUDA_PLUGIN=str(pathlib.Path(options.plugin).resolve()), SOFTGPU_STEPS=STEPS, **more)
 
 
-def learn(options):
-    """Kernel -> its faults; kernel -> [(seconds, test program)] that launch it, the quickest first."""
-    faults, programs = collections.OrderedDict(), collections.defaultdict(list)
-    for program in sorted(pathlib.Path(options.tests).glob("test_*")):
-        if not os.access(program, os.X_OK) or program.suffix:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            listed = pathlib.Path(folder) / "mutants"
-            start = time.time()
-            done = subprocess.run([program], env=environment_of(options, SOFTGPU_MUTANTS=str(listed)), capture_output=True)
-            seconds = time.time() - start
-            if not listed.exists():
-                continue
-            if done.returncode:
-                sys.exit(f"mutants.py: {program} fails without any fault")
-            for line in listed.read_text().splitlines():
-                fault = json.loads(line)
-                faults[(fault["kernel"], fault["fault"])] = fault
-            for kernel in {json.loads(line)["kernel"] for line in listed.read_text().splitlines()}:
-                programs[kernel].append((seconds, program))
-    return list(faults.values()), {kernel: sorted(found) for kernel, found in programs.items()}
+def tests_of(program, options):
+    """Names of the program's tests, from a run on the CPU, which is quick."""
+    environment = environment_of(options) | {"MOTET_TEST_DEVICE": "cpu"}
+    done = subprocess.run([program], env=environment, capture_output=True, text=True, errors="replace")
+    return re.findall(r"^ok \d+ - (\w+)", done.stdout, re.M)
+
+
+def learn_test(program, name, options):
+    """(seconds, the faults of the kernels that the test launches)"""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = pathlib.Path(folder) / "mutants"
+        start = time.time()
+        done = subprocess.run([program], env=environment_of(options, SOFTGPU_MUTANTS=str(listed), MOTET_TEST_ONLY=name),
+                              capture_output=True)
+        if done.returncode:
+            sys.exit(f"mutants.py: {program}: {name} fails without any fault")
+        lines = listed.read_text().splitlines() if listed.exists() else []
+        return time.time() - start, [json.loads(line) for line in lines]
+
+
+def learn(options, pool):
+    """All faults, each with its "tests", which are those that it matters to."""
+    faults = collections.OrderedDict()
+    programs = [p for p in sorted(pathlib.Path(options.tests).glob("test_*"))
+                if os.access(p, os.X_OK) and not p.suffix and re.search(options.program, p.name)]
+    pairs = [(p, name) for p in programs for name in tests_of(p, options)]
+    for (program, name), (seconds, found) in zip(pairs, pool.map(lambda pair: learn_test(*pair, options), pairs)):
+        test = Test(seconds, program, name)
+        for fault in found:
+            known = faults.setdefault((fault["kernel"], fault["fault"]), fault | {"tests": []})
+            if fault["matters"]:
+                known["tests"].append(test)
+    return list(faults.values())
+
+
+def source_place(fault):
+    """Without the line of the entry, the last of the lines that it is inlined at, which each copy has for itself."""
+    return re.sub(r"(, | \(inlined at )[^ ,]+\)$", ")", re.sub(r", PTX line \d+", "", fault["place"]))
+
+
+def one_of_each(faults):
+    """One fault for all copies of a template: of those that matter to a test, if there are such."""
+    copies, seen = collections.OrderedDict(), collections.Counter()
+    for fault in faults:
+        place = (source_place(fault), fault["what"])
+        seen[(fault["kernel"], place)] += 1
+        copies.setdefault((place, seen[(fault["kernel"], place)]), []).append(fault)
+    return [min(found, key=lambda f: (not f["tests"], hashlib.sha256(f"{f['kernel']} {key}".encode()).digest()))
+            for key, found in copies.items()]
 
 
 def watch(program, environment, limit):
@@ -71,12 +119,13 @@ def watch(program, environment, limit):
             alarm.cancel()
 
 
-def notice(fault, programs, options):
-    """How the fault was noticed, or None."""
-    environment = environment_of(options, SOFTGPU_MUTANT=f"{fault['kernel']}:{fault['fault']}", SOFTGPU_STEPS="50000000")
-    for seconds, program in programs[fault["kernel"]]:
-        how = watch(program, environment, 60 + 10 * seconds)
+def notice(fault, options):
+    """How the fault was noticed, or None. Tests that are quick and have noticed much of late come first."""
+    environment = environment_of(options, SOFTGPU_MUTANT=f"{fault['kernel']}:{fault['fault']}")
+    for test in sorted(fault["tests"], key=lambda t: t.seconds / (1 + t.noticed)):
+        how = watch(test.program, environment | {"MOTET_TEST_ONLY": test.name}, 30 + 10 * test.seconds)
         if how:
+            test.noticed += 1
             return how
     return None
 
@@ -85,13 +134,13 @@ def reasons():
     found = []
     for line in (HERE / "survivors.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            found.append([part.strip() for part in line.split("|")])
+            found.append([part.strip() for part in line.split(" | ")])
     return found
 
 
 def excused(fault, known):
-    return any(re.fullmatch(kernel, fault["kernel"]) and re.fullmatch(what, fault["what"]) and place in fault["place"]
-               for kernel, what, place, _ in known)
+    return any(re.fullmatch(kernel, fault["kernel"]) and re.fullmatch(what, fault["what"]) and
+               re.search(place, fault["place"]) for kernel, what, place, _ in known)
 
 
 def main():
@@ -99,34 +148,40 @@ def main():
     parser.add_argument("--tests", required=True, help="folder of the op tests' programs")
     parser.add_argument("--softgpu", required=True)
     parser.add_argument("--plugin", required=True)
-    parser.add_argument("--kernel", default="")
+    parser.add_argument("--kernel", default="", help="only kernels that have this regular expression in their name")
+    parser.add_argument("--program", default="", help="only test programs that have it in theirs")
+    parser.add_argument("--all", action="store_true", help="every copy of a template")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--every", type=int, default=1, help="only every N-th fault")
     parser.add_argument("--json")
     options = parser.parse_args()
-    faults, programs = learn(options)
-    faults = [f for f in faults if re.search(options.kernel, f["kernel"])][::options.every]
-    print(f"{len(faults)} faults in {len({f['kernel'] for f in faults})} kernels", flush=True)
-    known, noticed, survivors = reasons(), collections.Counter(), []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for fault, how in zip(faults, pool.map(lambda f: notice(f, programs, options), faults)):
-            fault["noticed"] = how
-            if how:
-                noticed[how] += 1
-                continue
-            fault["excused"] = excused(fault, known)
-            survivors.append(fault)
-            print(f"{'excused' if fault['excused'] else 'SURVIVED'}: {fault['kernel']}: {fault['what']}, {fault['place']}",
-                  flush=True)
+        run(options, pool)
+
+
+def run(options, pool):
+    faults = learn(options, pool)
+    places = faults if options.all else one_of_each(faults)
+    places = [f for f in places if re.search(options.kernel, f["kernel"])]
+    print(f"{len(places)} of {len(faults)} faults, in {len({f['kernel'] for f in places})} kernels", flush=True)
+    known, noticed, survivors = reasons(), collections.Counter(), []
+    for fault, how in zip(places, pool.map(lambda f: notice(f, options), places)):
+        fault["noticed"] = how
+        if how:
+            noticed[how] += 1
+            continue
+        fault["excused"] = excused(fault, known)
+        survivors.append(fault)
+        print(f"{'excused' if fault['excused'] else 'SURVIVED'}: {fault['kernel']}: {fault['what']}, {fault['place']}"
+              f"{'' if fault['tests'] else ' (no test makes its sides equal)'}", flush=True)
     for how, count in noticed.most_common():
         print(f"{count:6} {how}")
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(faults, indent=1))
+        pathlib.Path(options.json).write_text(json.dumps(places, indent=1, default=lambda test: f"{test.program.name} {test.name}"))
     seen = sum(noticed.values())
     bad = sum(not f["excused"] for f in survivors)
-    print(f"noticed {seen} of {len(faults)}, {len(survivors) - bad} survivors explained")
-    too_few = seen < 0.95 * len(faults)
-    print(f"{len(faults) - bad} passed, {bad + too_few} failed")
+    print(f"noticed {seen} of {len(places)}, {len(survivors) - bad} survivors explained")
+    too_few = seen < 0.95 * len(places)
+    print(f"{len(places) - bad} passed, {bad + too_few} failed")
     sys.exit(bool(bad or too_few))
 
 

@@ -8,6 +8,7 @@
 #include "tests/softgpu/binder.h"
 #include "tests/softgpu/mutant.h"
 #include "tests/softgpu/slots.h"
+#include "tests/softgpu/wgmma.h"
 
 static _Thread_local const sg_place *refusal;
 
@@ -30,9 +31,10 @@ static unsigned hash_of(const char *opcode) {
 
 static void fill_dispatch(void) {
     static const sg_family *const families[] = {
-        sg_integer_family, sg_float_family,    sg_move_family,   sg_compare_family,
-        sg_control_family, sg_exchange_family, sg_memory_family, sg_atomic_family,
-        sg_async_family,   sg_matrix_family};
+        sg_integer_family, sg_float_family,    sg_move_family,     sg_compare_family,
+        sg_control_family, sg_exchange_family, sg_memory_family,   sg_atomic_family,
+        sg_async_family,   sg_matrix_family,   sg_mbarrier_family, sg_wgmma_family,
+        sg_cluster_family};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (const sg_family *f = families[i]; f->opcode; f++) {
             unsigned at = hash_of(f->opcode);
@@ -131,7 +133,9 @@ static bool bind_all(making *m, char *sentence, size_t room) {
         op->source = at;
         at += op->source_count;
     }
-    return true;
+    if (sg_wgmma_watch(m->program)) return true;
+    snprintf(sentence, room, "there is no memory for '%s'", function->name);
+    return false;
 }
 
 /* ---- Slots. */
@@ -228,6 +232,7 @@ bool sg_program_make(sg_program **made, const sg_module *module, const sg_functi
         sg_program_free(program);
         return false;
     }
+    sg_mutants_watch(program);
     *made = program;
     return true;
 }

@@ -115,6 +115,7 @@ extern const sg_family sg_integer_family[], sg_float_family[], sg_move_family[],
     sg_compare_family[], sg_control_family[], sg_exchange_family[]; /* ALU side */
 extern const sg_family sg_memory_family[], sg_atomic_family[], sg_async_family[],
     sg_matrix_family[]; /* memory side */
+extern const sg_family sg_mbarrier_family[], sg_wgmma_family[], sg_cluster_family[]; /* Hopper */
 
 /* Adds operand `o` as the next destination or source of the op, as a slot of this class; vectors
  * add each element. An immediate becomes a constant slot: integers are cut to the width, an f32

@@ -16,7 +16,7 @@ void sg_race_grid_start(sg_grid *grid) {
     if (!sg_get_options()->full) return;
     uint64_t threads = (uint64_t)grid->threads[0] * grid->threads[1] * grid->threads[2];
     uint64_t blocks = (uint64_t)grid->blocks[0] * grid->blocks[1] * grid->blocks[2];
-    uint64_t warps = (threads + SG_LANES - 1) / SG_LANES;
+    uint64_t warps = (threads + SG_LANES - 1) / SG_LANES + 1; /* and the proxy */
     if (blocks * warps > SG_SERIAL_MAX - 1) return; /* unwatched: hours of work in any case */
     sg_race_grid *g = calloc(1, sizeof *g);
     if (!g) return;
@@ -74,6 +74,7 @@ void sg_race_block_end(sg_block *block) {
         for (uint32_t w = 0; w < b->warp_count; w++)
             forget_warp(&b->warps[w]);
         free(b->seen);
+        free(b->proxy);
         free(b);
         block->race = NULL;
     }
@@ -94,11 +95,6 @@ bool sg_race_knows(const sg_warp *warp, int lane, uint32_t serial, int other, ui
         if (b->seen[(uint32_t)warp->index * SG_MAX_WARPS + serial - b->first] >= stamp) return true;
     }
     return w->learned && sg_clock_knows(w->extra[lane], serial, other, stamp);
-}
-
-static void new_stamp(sg_race_warp *w) {
-    if (w->used && w->stamp < SG_STAMP_MAX) w->stamp++;
-    w->used = false;
 }
 
 /* The latest stamp that an access may carry. */
@@ -143,7 +139,7 @@ static void sync_whole(sg_race_warp *w) {
     w->full = last_used(w);
     free(w->seen);
     w->seen = NULL;
-    new_stamp(w);
+    sg_race_new_stamp(w);
 }
 
 static void sync_part(sg_race_warp *w, uint32_t lanes) {
@@ -164,7 +160,7 @@ static void sync_part(sg_race_warp *w, uint32_t lanes) {
         if (lanes >> u & 1) row[u] = last_used(w);
     for (int l = 0; l < SG_LANES; l++)
         if (lanes >> l & 1) memcpy(&w->seen[l * SG_LANES], row, sizeof row);
-    new_stamp(w);
+    sg_race_new_stamp(w);
 }
 
 static void sync_lanes(const sg_warp *warp, sg_race_warp *w, uint32_t lanes) {
@@ -227,8 +223,7 @@ void sg_race_barrier(sg_block *block, const uint32_t lanes_of_warp[SG_MAX_WARPS]
 
 /* ---- Fences and strong accesses. */
 
-/* What the lane knows now, itself included. */
-static sg_clock *snapshot(const sg_warp *warp, int lane) {
+sg_clock *sg_race_snapshot(const sg_warp *warp, int lane) {
     const sg_race_block *b = sg_race_of_block(warp->block);
     const sg_race_warp *w = &b->warps[warp->index];
     sg_clock_entry entries[SG_MAX_WARPS + SG_LANES + 1];
@@ -258,7 +253,7 @@ static void learn(const sg_race_block *b, sg_race_warp *w, sg_clock **into, sg_c
     if (beyond_block)
         sg_clock_join(into, clock);
     else
-        sg_clock_join_warps(into, clock, b->first, b->warp_count);
+        sg_clock_join_warps(into, clock, b->first, b->warp_count + 1);
 }
 
 void sg_race_fence(sg_warp *warp, uint32_t lanes, bool beyond_block) {
@@ -271,7 +266,7 @@ void sg_race_fence(sg_warp *warp, uint32_t lanes, bool beyond_block) {
         if (!(lanes >> l & 1)) continue;
         learn(b, w, &w->extra[l], w->pending[l], beyond_block);
         sg_clock **published = beyond_block ? &w->wide[l] : &w->narrow[l];
-        sg_clock *now = snapshot(warp, l);
+        sg_clock *now = sg_race_snapshot(warp, l);
         sg_clock_drop(*published);
         *published = now;
         if (!beyond_block) continue;
@@ -279,7 +274,7 @@ void sg_race_fence(sg_warp *warp, uint32_t lanes, bool beyond_block) {
         w->pending[l] = NULL;
     }
     w->used = true; /* the snapshot holds this stamp: what follows must carry another */
-    new_stamp(w);
+    sg_race_new_stamp(w);
 }
 
 static uint64_t place_of(const sg_race_grid *g, const sg_region *region, uint64_t offset) {
@@ -338,11 +333,11 @@ void sg_race_strong(sg_warp *warp, int lane, const sg_region *region, uint64_t o
     if (!store) return;
     sg_clock *wide = sg_clock_share(w->wide[lane]), *narrow = sg_clock_share(w->narrow[lane]);
     if (release) {
-        sg_clock *now = snapshot(warp, lane);
+        sg_clock *now = sg_race_snapshot(warp, lane);
         sg_clock_join(beyond_block ? &wide : &narrow, now);
         sg_clock_drop(now);
         w->used = true;
-        new_stamp(w);
+        sg_race_new_stamp(w);
     }
     if (!at && (wide || narrow)) at = find_location(g, region, offset, true);
     if (at && !load) { /* a plain strong store: earlier releases are overwritten */

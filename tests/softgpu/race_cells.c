@@ -7,102 +7,12 @@
 
 #include "tests/softgpu/options.h"
 #include "tests/softgpu/race.h"
-#include "tests/softgpu/race_pages.h"
+#include "tests/softgpu/race_visit.h"
 #include "tests/softgpu/report.h"
-
-/* A write or read in a cell: serial:30 stamp:22 lane:5 strong:1 apart:2 -:4. */
-#define SERIAL_AT 34
-#define STAMP_AT 12
-#define LANE_AT 7
-#define EPOCH (~0ull << STAMP_AT)
-#define SERIAL (~0ull << SERIAL_AT)
-#define LANE (31ull << LANE_AT)
-#define STRONG (1ull << 6)
-#define APART (3ull << 4) /* of readers: */
-#define LANES (1ull << 4)
-#define WARPS (2ull << 4)
-#define BLOCKS (3ull << 4)
-
-/* ---- One access. */
-
-typedef struct visit {
-    sg_warp *warp;
-    const sg_op *op;
-    sg_race_grid *g;
-    const sg_race_block *b;
-    const sg_race_warp *w;
-    sg_space space;
-    const uint64_t *offsets;
-    const sg_region *region;
-    int bytes;
-    sg_access_kind kind;
-    sg_strength strength;
-    uint64_t mine;  /* this access, without a lane */
-    uint64_t known; /* an epoch that was found settled */
-    /* What became of the last read word for which lanes make no difference. */
-    uint64_t read_before, read_after;
-    uint32_t op_index;
-} visit;
-
-static uint32_t serial_of(uint64_t word) {
-    return (uint32_t)(word >> SERIAL_AT);
-}
-static uint32_t stamp_of(uint64_t word) {
-    return (uint32_t)(word >> STAMP_AT) & SG_STAMP_MAX;
-}
-static int lane_of(uint64_t word) {
-    return (int)(word >> LANE_AT & 31);
-}
-static bool in_my_block(const visit *v, uint64_t word) {
-    return serial_of(word) - v->b->first < v->b->warp_count;
-}
-
-/* Known to all lanes of this warp, whoever of that warp it was. */
-static bool settled(visit *v, uint64_t word) {
-    if ((word & EPOCH) == v->known) return true;
-    bool is = sg_race_all_know(v->g, v->b, v->w, serial_of(word), stamp_of(word)) ||
-              (v->space == SG_SHARED && !in_my_block(v, word));
-    if (is) v->known = word & EPOCH;
-    return is;
-}
-
-/* This very lane, and nobody besides. */
-static inline bool is_own(const visit *v, int lane, uint64_t word) {
-    return !((word ^ v->mine ^ (uint64_t)lane << LANE_AT) & (SERIAL | LANE | APART));
-}
-
-static bool knows(visit *v, int lane, uint64_t word) {
-    return is_own(v, lane, word) || settled(v, word) ||
-           sg_race_knows(v->warp, lane, serial_of(word), lane_of(word), stamp_of(word));
-}
-
-/* Do both belong to the memory model's strong accesses, in a scope that holds both? */
-static bool both_strong(const visit *v, uint64_t word) {
-    return v->strength != SG_WEAK && word & STRONG &&
-           (v->strength == SG_STRONG || in_my_block(v, word));
-}
-
-/* Is each of the readers that this word stands for ordered before? False only if surely not. */
-static bool knows_readers(visit *v, int lane, uint64_t word) {
-    uint64_t apart = word & APART;
-    if (!apart) return knows(v, lane, word);
-    if (serial_of(word) < v->g->base) return true;
-    if (apart != BLOCKS && settled(v, word)) {
-        /* A whole sync of the warp settles lanes; warps need a whole barrier. */
-        if (apart == LANES || !in_my_block(v, word)) return true;
-        if (stamp_of(word) <= v->b->floor[serial_of(word) - v->b->first]) return true;
-    }
-    bool same_warp = serial_of(word) == v->w->serial;
-    bool learned = v->w->learned && v->w->extra[lane];
-    if (apart == LANES && same_warp && !v->w->seen && !learned) return false;
-    if (apart == WARPS && !v->b->seen && !learned) return false;
-    if (apart == BLOCKS && !learned) return false;
-    return sg_race_knows(v->warp, lane, serial_of(word), lane_of(word), stamp_of(word));
-}
 
 /* ---- Reports. */
 
-static void tell(visit *v, int lane, uint64_t other, uint32_t other_op, const char *did) {
+void sg_race_tell(visit *v, int lane, uint64_t other, uint32_t other_op, const char *did) {
     sg_race_grid *g = v->g;
     uint32_t pair = v->op_index << 16 | other_op;
     for (int i = 0; i < g->pair_count; i++)
@@ -120,45 +30,29 @@ static void tell(visit *v, int lane, uint64_t other, uint32_t other_op, const ch
     else
         sg_memory_where(where, sizeof where, v->region->address + offset);
     uint32_t id = serial_of(other) - g->base;
-    uint32_t thread = id % g->warps_per_block * SG_LANES + (uint32_t)lane_of(other);
+    char who[80];
+    if (id % g->warps_per_block + 1 == g->warps_per_block)
+        snprintf(who, sizeof who, "asynchronous work of block %u", id / g->warps_per_block);
+    else
+        snprintf(who, sizeof who, "thread %u of block %u",
+                 id % g->warps_per_block * SG_LANES + (uint32_t)lane_of(other),
+                 id / g->warps_per_block);
     sg_report(SG_R_RACE, v->warp, v->op, 1u << lane,
-              "thread %d of block %d %s %d bytes, %s; thread %u of block %u%s %s there at %s, and "
-              "nothing orders the two",
+              "thread %d of block %d %s %d bytes, %s; %s%s %s there at %s, and nothing orders the "
+              "two",
               sg_thread(v->warp, lane), v->warp->block->number,
               v->kind == SG_READ    ? "reads"
               : v->kind == SG_WRITE ? "writes"
                                     : "changes (atomic)",
-              v->bytes, where, thread, id / g->warps_per_block,
-              other & APART ? " (and others)" : "", did, place);
+              v->bytes, where, who, other & APART ? " (and others)" : "", did, place);
 }
 
 /* ---- Cells. */
-
-static inline void check_write_before(visit *v, int lane, const sg_page *p, uint32_t cell) {
-    uint64_t word = p->cells[cell];
-    if ((word & EPOCH) != v->known && !both_strong(v, word) && !knows(v, lane, word))
-        tell(v, lane, word, sg_page_ops(p)[cell] & 0xffff, "wrote");
-}
-
-static void check_reads_before(visit *v, int lane, const sg_page *p, uint32_t cell) {
-    uint64_t word = p->cells[(PAGE >> p->shift) + cell];
-    if (word && !both_strong(v, word) && !knows_readers(v, lane, word))
-        tell(v, lane, word, sg_page_ops(p)[cell] >> 16, "read");
-}
 
 /* How far a new reader is from those whom this word stands for. */
 static uint64_t apart(const visit *v, uint64_t word) {
     uint64_t is = serial_of(word) == v->w->serial ? LANES : in_my_block(v, word) ? WARPS : BLOCKS;
     return (word & APART) > is ? word & APART : is;
-}
-
-static bool replaces(visit *v, int lane, uint64_t word) {
-    return !(word & APART)
-               ? knows(v, lane, word)
-               : serial_of(word) < v->g->base || ((word & APART) == LANES && settled(v, word)) ||
-                     (v->space == SG_SHARED && !in_my_block(v, word)) ||
-                     ((word & APART) == WARPS && in_my_block(v, word) &&
-                      stamp_of(word) <= v->b->floor[serial_of(word) - v->b->first]);
 }
 
 /* The bits of a new read, without its lane, where `word` was before. */

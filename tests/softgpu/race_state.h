@@ -28,10 +28,12 @@ typedef struct sg_race_warp {
 } sg_race_warp;
 
 typedef struct sg_race_block {
-    uint32_t first; /* serial number of its first warp */
+    uint32_t first; /* serial number of its first warp; the last warp's successor: its proxy */
     uint32_t warp_count;
-    uint32_t floor[SG_MAX_WARPS]; /* all lanes of the block know these stamps of each warp */
-    uint32_t *seen;               /* [knower][known] warps, after barriers of a part */
+    /* All lanes of the block know these stamps of each warp, and nothing of the proxy. */
+    uint32_t floor[SG_MAX_WARPS + 1];
+    struct sg_proxy *proxy; /* race_proxy.c; NULL: nothing asynchronous so far */
+    uint32_t *seen;         /* [knower][known] warps, after barriers of a part */
     sg_race_warp warps[];
 } sg_race_block;
 
@@ -43,8 +45,8 @@ typedef struct sg_location { /* of strong accesses */
 } sg_location;
 
 typedef struct sg_race_grid {
-    uint32_t base, warps_per_block;
-    bool released; /* somebody published something */
+    uint32_t base, warps_per_block; /* the proxy counts as one */
+    bool released;                  /* somebody published something */
     sg_location *locations;
     uint64_t location_count, location_room; /* room: a power of two */
     uint32_t pairs[64];                     /* of instructions that were reported */
@@ -57,6 +59,13 @@ static inline sg_race_block *sg_race_of_block(const sg_block *block) {
 static inline sg_race_warp *sg_race_of_warp(const sg_warp *warp) {
     return &sg_race_of_block(warp->block)->warps[warp->index];
 }
+
+static inline void sg_race_new_stamp(sg_race_warp *w) {
+    if (w->used && w->stamp < SG_STAMP_MAX) w->stamp++;
+    w->used = false;
+}
+/* What the lane knows now, itself included. The caller owns it. */
+sg_clock *sg_race_snapshot(const sg_warp *warp, int lane);
 
 /* Does this lane know of what that lane of that warp did at that stamp? Older launches are known.
  */

@@ -8,9 +8,10 @@
 
 /* Flags of ops beyond those of program.h. */
 enum {
-    SG_GATHERS = 16, /* .aligned: waits until every lane of the warp that lives is here */
-    SG_LOADS = 32,   /* may read bytes nobody wrote, and sets its destinations' taint itself */
-    SG_SPINS = 64,   /* atomics, strong loads: a loop of these may be waiting for another lane */
+    SG_GATHERS = 16,  /* .aligned: waits until every lane of the warp that lives is here */
+    SG_LOADS = 32,    /* may read bytes nobody wrote, and sets its destinations' taint itself */
+    SG_WATCHED = 128, /* touches registers of wgmma: sg_wgmma_touch */
+    SG_SPINS = 64,    /* atomics, strong loads: a loop of these may be waiting for another lane */
 };
 
 typedef enum sg_waiting {
@@ -51,6 +52,8 @@ typedef struct sg_runner {
     bool full, abandoned;
     uint64_t max_steps;
     uint64_t random;
+    /* Of mbarriers: what happened to any of them, and tests that failed. */
+    uint64_t events, failed_tests;
     unsigned char *image; /* what a warp's file starts as: constants, zeros */
     int *taint_at;        /* where registers keep their taint: byte offsets in a warp's file */
     int taint_count;

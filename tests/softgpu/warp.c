@@ -1,8 +1,10 @@
 /* One warp's turn: which of its groups of lanes runs, instruction after instruction, what is
  * counted, and how taint spreads. */
+#include "tests/softgpu/cluster.h"
 #include "tests/softgpu/counters.h"
 #include "tests/softgpu/report.h"
 #include "tests/softgpu/schedule.h"
+#include "tests/softgpu/wgmma.h"
 
 #define PATIENCE 1024 /* instructions that the lowest group runs before another one may */
 #define FAVOUR 256    /* ... and how many that one gets */
@@ -225,12 +227,14 @@ static int run(sg_warp *warp, int budget) {
         if (op->flags & SG_GATHERS && lanes && lanes != sg_living(warp)) {
             sg_wait(warp, lanes, "the other lanes of the warp");
         } else if (lanes) {
+            if (full && op->flags & SG_WATCHED) sg_wgmma_touch(warp, op, lanes);
             op->run(warp, op, lanes);
             if (full && (s->tainted || op->flags & SG_LOADS)) spread_taint(warp, op, lanes);
             if (op->flags & SG_ENDS_LANES) {
                 warp->exited |= lanes;
                 s->events |= SG_E_JUMP;
                 sg_barriers_exit(warp->block);
+                sg_cluster_exit(warp->block);
             }
         }
         if (tainted && op->dest_count) guard_is_tainted(warp, op, tainted);

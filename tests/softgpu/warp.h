@@ -49,6 +49,7 @@ struct sg_block {
     void *shadow;   /* private to shadow.c: which shared bytes were written */
     void *race;     /* private to race.c */
     void *async;    /* private to async.c */
+    void *mbarriers, *bulk, *wgmma, *cluster; /* private to the files of these names */
 };
 
 struct sg_grid {

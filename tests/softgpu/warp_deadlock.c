@@ -49,6 +49,6 @@ void sg_report_deadlock(const sg_block *block) {
     for (int i = 0; i < block->warp_count; i++) {
         const sg_schedule *s = block->warps[i].schedule;
         for (int g = 0; g < s->count; g++)
-            report_group(&block->warps[i], &s->groups[g]);
+            if (s->groups[g].waiting != SG_RUNS) report_group(&block->warps[i], &s->groups[g]);
     }
 }

@@ -5,11 +5,17 @@
 #include <string.h>
 
 #include "tests/softgpu/async.h"
+#include "tests/softgpu/cluster.h"
 #include "tests/softgpu/counters.h"
+#include "tests/softgpu/mbarrier.h"
 #include "tests/softgpu/options.h"
 #include "tests/softgpu/race.h"
 #include "tests/softgpu/report.h"
 #include "tests/softgpu/schedule.h"
+#include "tests/softgpu/tma.h"
+#include "tests/softgpu/wgmma.h"
+
+#define IDLE_ROUNDS 10000 /* in which mbarriers were tested in vain, and nothing else happened */
 
 typedef struct place { /* for a block that is alive */
     sg_block block;
@@ -92,6 +98,17 @@ static uint32_t special_value(const sg_warp *w, sg_special special) {
         return (uint32_t)b->shared_bytes;
     case SG_WARPSZ:
         return SG_LANES;
+    case SG_CLUSTERID_X:
+    case SG_CLUSTERID_Y:
+    case SG_CLUSTERID_Z:
+        return b->index[special - SG_CLUSTERID_X];
+    case SG_NCLUSTERID_X:
+    case SG_NCLUSTERID_Y:
+    case SG_NCLUSTERID_Z:
+        return g->blocks[special - SG_NCLUSTERID_X];
+    case SG_CLUSTER_NCTAID_X:
+    case SG_CLUSTER_NCTAID_Y:
+    case SG_CLUSTER_NCTAID_Z:
     case SG_CLUSTER_NCTARANK:
         return 1;
     default: /* rank in a cluster of one; clocks are read by their own instruction */
@@ -147,12 +164,26 @@ static void start_block(sg_runner *runner, place *p, int number) {
     }
     sg_barriers_start(b);
     sg_async_block_start(b);
+    sg_mbarriers_block_start(b);
+    sg_bulk_block_start(b);
+    sg_wgmma_block_start(b);
+    sg_cluster_block_start(b);
     sg_race_block_start(b);
 }
 
 static void end_block(place *p) {
-    sg_race_block_end(&p->block);
-    sg_async_block_end(&p->block);
+    sg_block *b = &p->block;
+    if (!p->living) { /* by itself */
+        sg_mbarriers_block_check(b);
+        sg_bulk_block_check(b);
+        sg_wgmma_block_check(b);
+    }
+    sg_bulk_block_end(b);
+    sg_mbarriers_block_end(b);
+    sg_wgmma_block_end(b);
+    sg_cluster_block_end(b);
+    sg_race_block_end(b);
+    sg_async_block_end(b);
 }
 
 static bool make_place(place *p, sg_grid *grid) {
@@ -219,6 +250,16 @@ static bool prepare(sg_runner *runner) {
     return true;
 }
 
+/* What shows that more happens than failing tests of mbarriers. Not what waits for other lanes,
+ * which is counted each time that it tries. */
+static uint64_t useful_work(const sg_runner *runner) {
+    const sg_counters *c = runner->grid->counters;
+    return runner->events + c->barriers + c->mma_flops + c->atomics + c->async_bytes +
+           c->global_requests[0] + c->global_requests[1] + c->shared_requests[0] +
+           c->shared_requests[1] + c->instructions[SG_K_FLOAT] + c->instructions[SG_K_SPECIAL] +
+           c->instructions[SG_K_OTHER_MEMORY];
+}
+
 static bool asleep(const sg_warp *warp) {
     const sg_schedule *s = warp->schedule;
     for (int i = 0; i < s->count; i++)
@@ -230,7 +271,7 @@ static bool asleep(const sg_warp *warp) {
 static void run_blocks(sg_runner *runner, place *places, int place_count, int blocks,
                        sg_warp **warps) {
     const int reports = sg_report_count();
-    int next = 0, living = 0;
+    int next = 0, living = 0, idle = 0;
     for (; next < place_count; next++) {
         start_block(runner, &places[next], next);
         for (int i = 0; i < places[next].block.warp_count; i++)
@@ -238,6 +279,7 @@ static void run_blocks(sg_runner *runner, place *places, int place_count, int bl
     }
     while (living) {
         bool progress = false;
+        const uint64_t useful = useful_work(runner), failed = runner->failed_tests;
         for (int i = 0; i < living; i++) {
             const uint64_t r = sg_random(runner);
             const int j = i + (int)((r >> 32) * (uint64_t)(living - i) >> 32);
@@ -270,9 +312,15 @@ static void run_blocks(sg_runner *runner, place *places, int place_count, int bl
             for (int k = 0; k < p->block.warp_count; k++)
                 warps[living++] = &p->warps[k];
         }
-        if (progress) continue;
-        for (int i = 0; i < place_count; i++)
-            if (places[i].living) sg_report_deadlock(&places[i].block);
+        idle = progress && (useful_work(runner) != useful || runner->failed_tests == failed)
+                   ? 0
+                   : idle + 1;
+        if (progress && idle < IDLE_ROUNDS) continue;
+        for (int i = 0; i < place_count; i++) {
+            if (!places[i].living) continue;
+            sg_mbarriers_report_stuck(&places[i].block);
+            sg_report_deadlock(&places[i].block);
+        }
         return;
     }
 }

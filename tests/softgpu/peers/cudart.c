@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include "tests/softgpu/launch.h"
@@ -132,6 +133,29 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t handle, struct dim3 grid, struct dim
     return said(ran ? cudaSuccess : cudaErrorLaunchFailure);
 }
 
+/* Attributes that change nothing here pass; a cluster of several blocks does not. */
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *host, void **args) {
+    for (unsigned i = 0; i < config->numAttrs; i++) {
+        const cudaLaunchAttribute *a = &config->attrs[i];
+        if (a->id == cudaLaunchAttributeClusterDimension &&
+            a->val.clusterDim.x * a->val.clusterDim.y * a->val.clusterDim.z != 1)
+            return said(cudaErrorNotSupported);
+    }
+    return __cudaLaunchKernel((cudaKernel_t)find(host), config->gridDim, config->blockDim, args,
+                              config->dynamicSmemBytes, config->stream);
+}
+
+/* Of the driver's entry points only this one is asked for. */
+cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **function, unsigned version,
+                                             unsigned long long flags,
+                                             enum cudaDriverEntryPointQueryResult *status) {
+    (void)version, (void)flags;
+    bool known = strcmp(symbol, "cuTensorMapEncodeTiled") == 0;
+    *function = known ? (void *)(uintptr_t)&cuTensorMapEncodeTiled : NULL;
+    if (status) *status = known ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
+    return said(known ? cudaSuccess : cudaErrorSymbolNotFound);
+}
+
 cudaError_t cudaMalloc(void **pointer, size_t bytes) {
     uint64_t address;
     if (!sg_memory_take(&address, bytes ? bytes : 1, "cudaMalloc"))
@@ -211,10 +235,10 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
         *value = 48 << 10;
         break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *value = 163 << 10;
+        *value = (sg_get_options()->arch >= 90 ? 227 : 163) << 10;
         break;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-        *value = 164 << 10;
+        *value = (sg_get_options()->arch >= 90 ? 228 : 164) << 10;
         break;
     case cudaDevAttrMaxGridDimX:
         *value = INT32_MAX;
@@ -236,7 +260,7 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const v
     registered *kernel = find(host);
     sg_kernel *loaded = kernel ? load(kernel) : NULL;
     if (!loaded) return said(cudaErrorInvalidDeviceFunction);
-    attributes->ptxVersion = attributes->binaryVersion = 80;
+    attributes->ptxVersion = attributes->binaryVersion = sg_get_options()->arch;
     attributes->maxThreadsPerBlock = 1024;
     attributes->sharedSizeBytes = sg_kernel_function(loaded)->shared_bytes;
     attributes->numRegs = 64;

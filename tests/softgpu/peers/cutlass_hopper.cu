@@ -1,6 +1,7 @@
 /* CUTLASS's own sm_90 GEMMs, unmodified: TMA loads, wgmma, mbarrier pipelines, warp specialisation
  * (one consumer, ping-pong, cooperative), TMA stores. Referee of softgpu's Hopper instructions, as
  * cutlass_gemm.cu is of the older ones. Needs SOFTGPU_ARCH=90. Prints TAP lines. */
+#define NDEBUG /* assert calls a function, and softgpu runs none */
 #include <cstdio>
 #include <vector>
 
@@ -22,8 +23,7 @@ struct Kind {
     using CollectiveEpilogue = typename cutlass::epilogue::collective::CollectiveBuilder<
         cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
         cutlass::epilogue::collective::EpilogueTileAuto, float, float, float,
-        cutlass::layout::RowMajor, 4, float, cutlass::layout::RowMajor, 4,
-        Epilogue>::CollectiveOp;
+        cutlass::layout::RowMajor, 4, float, cutlass::layout::RowMajor, 4, Epilogue>::CollectiveOp;
     using CollectiveMainloop = typename cutlass::gemm::collective::CollectiveBuilder<
         cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, LayoutA, 8, Element, LayoutB,
         8, float, Tile, Cluster, cutlass::gemm::collective::StageCount<3>, Mainloop>::CollectiveOp;
@@ -36,8 +36,7 @@ using Row = cutlass::layout::RowMajor;
 using Column = cutlass::layout::ColumnMajor;
 using One = Shape<_1, _1, _1>;
 
-template <class Gemm, bool a_row, bool b_column>
-static bool product_is_exact(int m, int n, int k) {
+template <class Gemm, bool a_row, bool b_column> static bool product_is_exact(int m, int n, int k) {
     std::vector<Element> a(m * k), b(n * k);
     std::vector<float> c(m * n, 1.0f), got(m * n);
     for (int i = 0; i < m; i++)
@@ -69,8 +68,7 @@ static bool product_is_exact(int m, int n, int k) {
     const size_t bytes = Gemm::get_workspace_size(arguments);
     if (bytes) cudaMalloc(&workspace, bytes);
     bool ran = gemm.initialize(arguments, workspace) == cutlass::Status::kSuccess &&
-               gemm.run() == cutlass::Status::kSuccess &&
-               cudaDeviceSynchronize() == cudaSuccess;
+               gemm.run() == cutlass::Status::kSuccess && cudaDeviceSynchronize() == cudaSuccess;
     cudaMemcpy(got.data(), dc, got.size() * 4, cudaMemcpyDeviceToHost);
     cudaFree(da), cudaFree(db), cudaFree(dc), cudaFree(workspace);
     for (int i = 0; i < m && ran; i++)
@@ -80,8 +78,7 @@ static bool product_is_exact(int m, int n, int k) {
                 sum += float(a[a_row ? i * k + t : t * m + i]) *
                        float(b[b_column ? j * k + t : t * n + j]);
             ran = got[i * n + j] == 2 * sum + 3;
-            if (!ran)
-                std::printf("# [%d, %d] is %g, not %g\n", i, j, got[i * n + j], 2 * sum + 3);
+            if (!ran) std::printf("# [%d, %d] is %g, not %g\n", i, j, got[i * n + j], 2 * sum + 3);
         }
     return ran;
 }
