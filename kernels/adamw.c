@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "kernels/optimizer.h"
+#include "kernels/optimizer_check.h"
 #include "kernels/row.h"
 
 typedef struct step {
@@ -25,18 +25,7 @@ ROW_CLONES static void adamw_range(float *restrict w, float *restrict m, float *
 
 motet_status motet_cpu_adamw(motet_tensor w, motet_tensor m, motet_tensor v, motet_tensor grad,
                              const motet_adamw_params *params) {
-    if (!row_same_shape(m, w) || !row_same_shape(v, w) || !row_same_shape(grad, w) ||
-        w.dtype != MOTET_F32 || m.dtype != MOTET_F32 || v.dtype != MOTET_F32 ||
-        grad.dtype != MOTET_F32 || !row_has_data(w) || !row_has_data(m) || !row_has_data(v) ||
-        !row_has_data(grad))
-        return motet_row_fail("adamw", "w, m, v, grad are f32 of one shape", "w m v grad", 4,
-                              (motet_tensor[]){w, m, v, grad});
-    if (params->step < 1 || !(params->beta1 >= 0 && params->beta1 < 1) ||
-        !(params->beta2 >= 0 && params->beta2 < 1))
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "adamw: step %lld, beta1 %g, beta2 %g; step counts from 1, betas are in "
-                          "0..1",
-                          (long long)params->step, (double)params->beta1, (double)params->beta2);
+    MOTET_TRY(motet_adamw_check(w, m, v, grad, params));
     double lr = params->lr, steps = (double)params->step;
     step s = {.scale = params->grad_scale,
               .beta1 = params->beta1,
@@ -73,8 +62,7 @@ ROW_CLONES static double squares_range(motet_tensor grad, int64_t first, int64_t
 }
 
 motet_status motet_cpu_sum_squares(double *sum, motet_tensor grad) {
-    if (!row_is_float(grad) || !row_has_data(grad))
-        return motet_row_fail("sum_squares", "grad is f32 or bf16", "grad", 1, &grad);
+    MOTET_TRY(motet_sum_squares_check(grad));
     int64_t count = motet_tensor_count(grad), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
     int64_t range = (chunks + RANGES - 1) / RANGES * ROW_CHUNK;
     double partial[RANGES];

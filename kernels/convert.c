@@ -1,5 +1,5 @@
 #include "kernels/core/rng.h"
-#include "kernels/optimizer.h"
+#include "kernels/optimizer_check.h"
 #include "kernels/row.h"
 
 ROW_CLONES static void convert_range(motet_tensor dst, motet_tensor src, int64_t at, int64_t n) {
@@ -18,10 +18,7 @@ ROW_CLONES static void convert_range(motet_tensor dst, motet_tensor src, int64_t
 
 motet_status motet_cpu_convert(motet_tensor dst, motet_tensor src) {
     int64_t count = motet_tensor_count(src), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
-    if (motet_tensor_count(dst) != count || !row_is_float(dst) || !row_is_float(src) ||
-        !row_has_data(dst) || !row_has_data(src))
-        return motet_row_fail("convert", "dst and src hold as many f32 or bf16 elements", "dst src",
-                              2, (motet_tensor[]){dst, src});
+    MOTET_TRY(motet_convert_check(dst, src));
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL)
     for (int64_t c = 0; c < chunks; c++)
         convert_range(dst, src, c * ROW_CHUNK, row_min(ROW_CHUNK, count - c * ROW_CHUNK));
@@ -44,10 +41,7 @@ static void stochastic_range(motet_tensor dst, motet_tensor src, int64_t at, int
 motet_status motet_cpu_convert_stochastic(motet_tensor dst, motet_tensor src, uint64_t seed,
                                           uint64_t stream) {
     int64_t count = motet_tensor_count(src), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
-    if (motet_tensor_count(dst) != count || dst.dtype != MOTET_BF16 || src.dtype != MOTET_F32 ||
-        !row_has_data(dst) || !row_has_data(src))
-        return motet_row_fail("convert_stochastic", "dst is bf16, src f32, with as many elements",
-                              "dst src", 2, (motet_tensor[]){dst, src});
+    MOTET_TRY(motet_convert_stochastic_check(dst, src));
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL)
     for (int64_t c = 0; c < chunks; c++)
         stochastic_range(dst, src, c * ROW_CHUNK, row_min(ROW_CHUNK, count - c * ROW_CHUNK), seed,

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 /* A row of the model's widest field and more stays in scratch from pass to pass. */
 #define CHUNK 4096
@@ -86,15 +87,7 @@ ROW_CLONES static void cross_entropy_rows(const job *j, int64_t first, int64_t e
 motet_status motet_cpu_cross_entropy(motet_tensor loss, motet_tensor logits, motet_tensor targets,
                                      motet_tensor legal, float scale) {
     int64_t rows = logits.dims[0], symbols = logits.dims[1], words = (symbols + 31) / 32;
-    if (logits.rank != 2 || !row_is(loss, MOTET_F32, 1) || loss.dims[0] != rows ||
-        !row_is(targets, MOTET_I32, 1) || targets.dims[0] != rows || !row_is_float(logits) ||
-        (legal.data &&
-         (!row_is(legal, MOTET_I32, 2) || legal.dims[0] != rows || legal.dims[1] != words)) ||
-        !row_has_data(loss) || !row_has_data(logits) || !row_has_data(targets))
-        return motet_row_fail(
-            "cross_entropy",
-            "loss [N] f32, logits [N,V], targets [N] i32, legal [N,ceil(V/32)] i32 or none",
-            "loss logits targets legal", 4, (motet_tensor[]){loss, logits, targets, legal});
+    MOTET_TRY(motet_cross_entropy_check(loss, logits, targets, legal));
     const int32_t *target = targets.data;
     for (int64_t row = 0; row < rows; row++) {
         if (target[row] < 0) continue;

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 /* sum[0..n) += columns d.. of one row of the table. */
 ROW_INLINE void add_row(float *restrict sum, motet_tensor table, int64_t row, int64_t d,
@@ -43,15 +44,8 @@ ROW_CLONES static void forward_rows(motet_tensor out, motet_tensor table, motet_
     }
 }
 
-/* Every id below V, shapes as in the header; `rows` is out or dout. */
-static motet_status check(const char *op, motet_tensor table, motet_tensor rows, motet_tensor ids,
-                          bool table_types) {
-    if (table.rank != 2 || rows.rank != 2 || !row_is(ids, MOTET_I32, 2) ||
-        ids.dims[0] != rows.dims[0] || table.dims[1] != rows.dims[1] || !row_is_float(rows) ||
-        !table_types || !row_has_data(table) || !row_has_data(rows) || !row_has_data(ids) ||
-        (table.dtype == MOTET_I8 && !table.scale))
-        return motet_row_fail(op, "the table is [V,D], rows [N,D], ids [N,K] i32", "table rows ids",
-                              3, (motet_tensor[]){table, rows, ids});
+/* Every id is below V. */
+static motet_status check_ids(const char *op, motet_tensor table, motet_tensor ids) {
     const int32_t *id = ids.data;
     int64_t count = motet_tensor_count(ids), most = -1;
     for (int64_t i = 0; i < count; i++)
@@ -65,7 +59,8 @@ static motet_status check(const char *op, motet_tensor table, motet_tensor rows,
 }
 
 motet_status motet_cpu_embed_forward(motet_tensor out, motet_tensor table, motet_tensor ids) {
-    MOTET_TRY(check("embed_forward", table, out, ids, table.dtype != MOTET_I32));
+    MOTET_TRY(motet_embed_forward_check(out, table, ids));
+    MOTET_TRY(check_ids("embed_forward", table, ids));
     int64_t rows = out.dims[0], block = 32, blocks = (rows + block - 1) / block;
 #pragma omp parallel for schedule(static) if (motet_tensor_count(ids) * out.dims[1] > ROW_PARALLEL)
     for (int64_t b = 0; b < blocks; b++)
@@ -93,7 +88,8 @@ ROW_CLONES static void backward_columns(motet_tensor dtable, motet_tensor dout, 
 }
 
 motet_status motet_cpu_embed_backward(motet_tensor dtable, motet_tensor dout, motet_tensor ids) {
-    MOTET_TRY(check("embed_backward", dtable, dout, ids, dtable.dtype == MOTET_F32));
+    MOTET_TRY(motet_embed_backward_check(dtable, dout, ids));
+    MOTET_TRY(check_ids("embed_backward", dtable, ids));
     int64_t width = dout.dims[1];
     bool many = motet_tensor_count(ids) * width > ROW_PARALLEL;
     int64_t threads = many ? omp_get_max_threads() : 1;

@@ -1,6 +1,7 @@
 #include "kernels/gather.h"
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 /* to[i] += from[i] over n elements, any mix of f32 and bf16. */
 ROW_CLONES static void add_range(motet_tensor to, int64_t to_at, motet_tensor from, int64_t from_at,
@@ -27,15 +28,8 @@ ROW_CLONES static void copy_range(motet_tensor to, int64_t to_at, motet_tensor f
     }
 }
 
-/* Shapes of either op: `picked` has a row for each index, `indexed` is where indices point. */
-static motet_status check(const char *op, motet_tensor picked, motet_tensor indexed,
-                          motet_tensor rows) {
-    if (picked.rank != 2 || indexed.rank != 2 || !row_is(rows, MOTET_I32, 1) ||
-        picked.dims[0] != rows.dims[0] || picked.dims[1] != indexed.dims[1] ||
-        !row_is_float(picked) || !row_is_float(indexed) || !row_has_data(picked) ||
-        !row_has_data(indexed) || !row_has_data(rows))
-        return motet_row_fail(op, "one row for each of the i32 indices, equal widths",
-                              "picked indexed rows", 3, (motet_tensor[]){picked, indexed, rows});
+/* Every index is below the rows of `indexed`. */
+static motet_status check_indices(const char *op, motet_tensor indexed, motet_tensor rows) {
     const int32_t *index = rows.data;
     for (int64_t i = 0; i < rows.dims[0]; i++)
         if (index[i] >= indexed.dims[0])
@@ -45,7 +39,8 @@ static motet_status check(const char *op, motet_tensor picked, motet_tensor inde
 }
 
 motet_status motet_cpu_gather(motet_tensor out, motet_tensor x, motet_tensor rows) {
-    MOTET_TRY(check("gather", out, x, rows));
+    MOTET_TRY(motet_gather_check(out, x, rows));
+    MOTET_TRY(check_indices("gather", x, rows));
     int64_t count = rows.dims[0], width = out.dims[1];
     const int32_t *index = rows.data;
 #pragma omp parallel for schedule(static) if (count * width > ROW_PARALLEL)
@@ -60,7 +55,8 @@ motet_status motet_cpu_gather(motet_tensor out, motet_tensor x, motet_tensor row
 }
 
 motet_status motet_cpu_scatter_add(motet_tensor out, motet_tensor x, motet_tensor rows) {
-    MOTET_TRY(check("scatter_add", x, out, rows));
+    MOTET_TRY(motet_scatter_add_check(out, x, rows));
+    MOTET_TRY(check_indices("scatter_add", out, rows));
     int64_t count = rows.dims[0], width = out.dims[1];
     const int32_t *index = rows.data;
 #pragma omp parallel for schedule(static) if (count * width > ROW_PARALLEL)
@@ -70,10 +66,7 @@ motet_status motet_cpu_scatter_add(motet_tensor out, motet_tensor x, motet_tenso
 }
 
 motet_status motet_cpu_add(motet_tensor out, motet_tensor x) {
-    if (!row_same_shape(out, x) || !row_is_float(out) || !row_is_float(x) || !row_has_data(out) ||
-        !row_has_data(x))
-        return motet_row_fail("add", "out and x have one shape", "out x", 2,
-                              (motet_tensor[]){out, x});
+    MOTET_TRY(motet_add_check(out, x));
     int64_t count = motet_tensor_count(x), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL)
     for (int64_t c = 0; c < chunks; c++)

@@ -1,6 +1,7 @@
 #include "kernels/gelu.h"
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 /* Phi(x), and its density phi(x) with one exponential between them.
  *
@@ -60,10 +61,7 @@ ROW_CLONES static void backward_range(motet_tensor dx, motet_tensor dout, motet_
 }
 
 motet_status motet_cpu_gelu_forward(motet_tensor out, motet_tensor x) {
-    if (!row_same_shape(out, x) || !row_is_float(out) || !row_is_float(x) || !row_has_data(out) ||
-        !row_has_data(x))
-        return motet_row_fail("gelu_forward", "out and x have one shape", "out x", 2,
-                              (motet_tensor[]){out, x});
+    MOTET_TRY(motet_gelu_forward_check(out, x));
     int64_t count = motet_tensor_count(x), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL / 4)
     for (int64_t c = 0; c < chunks; c++)
@@ -72,11 +70,7 @@ motet_status motet_cpu_gelu_forward(motet_tensor out, motet_tensor x) {
 }
 
 motet_status motet_cpu_gelu_backward(motet_tensor dx, motet_tensor dout, motet_tensor x) {
-    if (!row_same_shape(dx, x) || !row_same_shape(dout, x) || !row_is_float(dx) ||
-        !row_is_float(dout) || !row_is_float(x) || !row_has_data(dx) || !row_has_data(dout) ||
-        !row_has_data(x))
-        return motet_row_fail("gelu_backward", "dx, dout and x have one shape", "dx dout x", 3,
-                              (motet_tensor[]){dx, dout, x});
+    MOTET_TRY(motet_gelu_backward_check(dx, dout, x));
     int64_t count = motet_tensor_count(x), chunks = (count + ROW_CHUNK - 1) / ROW_CHUNK;
 #pragma omp parallel for schedule(static) if (count > ROW_PARALLEL / 4)
     for (int64_t c = 0; c < chunks; c++)

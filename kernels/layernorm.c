@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 typedef struct job {
     motet_tensor out, mean, rstd, x, residual, weight, bias; /* forward; x is s in backward */
@@ -70,31 +71,11 @@ ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
     }
 }
 
-static bool is_statistic(motet_tensor t, int64_t rows) {
-    return row_is(t, MOTET_F32, 1) && t.dims[0] == rows;
-}
-
-static bool is_weight(motet_tensor t, int64_t width) {
-    return t.rank == 1 && t.dims[0] == width && row_is_float(t) && row_has_data(t);
-}
-
-static bool is_rows(motet_tensor t, motet_tensor x) {
-    return row_same_shape(t, x) && row_is_float(t) && row_has_data(t);
-}
-
 motet_status motet_cpu_layernorm_forward(motet_tensor out, motet_tensor mean, motet_tensor rstd,
                                          motet_tensor x, motet_tensor residual, motet_tensor weight,
                                          motet_tensor bias, float eps) {
     int64_t rows = x.dims[0], width = x.dims[1];
-    if (x.rank != 2 || !is_rows(x, x) || !is_rows(out, x) ||
-        (residual.data && !is_rows(residual, x)) || !is_weight(weight, width) ||
-        !is_weight(bias, width) || (mean.data && !is_statistic(mean, rows)) ||
-        (rstd.data && !is_statistic(rstd, rows)))
-        return motet_row_fail(
-            "layernorm_forward",
-            "out, x, residual are [N,D], weight and bias [D], mean and rstd [N] f32",
-            "out mean rstd x residual weight bias", 7,
-            (motet_tensor[]){out, mean, rstd, x, residual, weight, bias});
+    MOTET_TRY(motet_layernorm_forward_check(out, mean, rstd, x, residual, weight, bias));
     job j = {.out = out,
              .mean = mean,
              .rstd = rstd,
@@ -184,16 +165,7 @@ motet_status motet_cpu_layernorm_backward(motet_tensor ds, motet_tensor dweight,
                                           motet_tensor dout, motet_tensor s, motet_tensor weight,
                                           motet_tensor mean, motet_tensor rstd) {
     int64_t rows = s.dims[0], width = s.dims[1];
-    if (s.rank != 2 || !is_rows(s, s) || !is_rows(dout, s) || !is_rows(ds, s) ||
-        ds.dtype != MOTET_F32 || !is_weight(weight, width) || !is_weight(dweight, width) ||
-        dweight.dtype != MOTET_F32 || !is_weight(dbias, width) || dbias.dtype != MOTET_F32 ||
-        !is_statistic(mean, rows) || !is_statistic(rstd, rows) || !row_has_data(mean) ||
-        !row_has_data(rstd))
-        return motet_row_fail("layernorm_backward",
-                              "ds [N,D] f32, dout and s [N,D], dweight and dbias [D] f32, weight "
-                              "[D], mean and rstd [N] f32",
-                              "ds dweight dbias dout s weight mean rstd", 8,
-                              (motet_tensor[]){ds, dweight, dbias, dout, s, weight, mean, rstd});
+    MOTET_TRY(motet_layernorm_backward_check(ds, dweight, dbias, dout, s, weight, mean, rstd));
     job j = {.ds = ds,
              .dout = dout,
              .x = s,

@@ -2,47 +2,12 @@
 
 #include <omp.h>
 
+#include "kernels/matmul_check.h"
 #include "kernels/simd_table.h"
 
 /* Below so many bytes of B, or multiplications, a second thread costs more than it saves. */
 #define THREAD_BYTES (1024 * 1024)
 #define THREAD_WORK (2 * 1024 * 1024)
-
-static bool is_float(motet_dtype dtype) {
-    return dtype == MOTET_F32 || dtype == MOTET_BF16;
-}
-
-static motet_status check(motet_matmul_job *job) {
-    const motet_tensor a = job->a, b = job->b, c = job->c, bias = job->bias;
-    const motet_matmul_spec spec = job->spec;
-    if (a.rank != 2 || b.rank != 2 || c.rank != 2)
-        return MOTET_FAIL(MOTET_E_USAGE, "matmul takes matrices, not tensors of rank %d, %d, %d",
-                          c.rank, a.rank, b.rank);
-    if (!is_float(a.dtype) || !is_float(c.dtype) || (!is_float(b.dtype) && b.dtype != MOTET_I8))
-        return MOTET_FAIL(MOTET_E_USAGE, "matmul does not make %s from %s and %s",
-                          motet_dtype_name(c.dtype), motet_dtype_name(a.dtype),
-                          motet_dtype_name(b.dtype));
-    if (b.dtype == MOTET_I8 && (!spec.transpose_b || !b.scale))
-        return MOTET_FAIL(MOTET_E_USAGE, "an int8 B of matmul must be [N,K] with row scales");
-    if (b.dtype != MOTET_I8) job->b.scale = NULL;
-    job->m = a.dims[spec.transpose_a ? 1 : 0];
-    job->k = a.dims[spec.transpose_a ? 0 : 1];
-    job->n = b.dims[spec.transpose_b ? 0 : 1];
-    const int64_t depth = b.dims[spec.transpose_b ? 1 : 0];
-    if (job->m < 0 || job->n < 0 || job->k < 0 || depth != job->k || c.dims[0] != job->m ||
-        c.dims[1] != job->n)
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "matmul shapes disagree: C [%lld,%lld] from A' [%lld,%lld], B' "
-                          "[%lld,%lld]",
-                          (long long)c.dims[0], (long long)c.dims[1], (long long)job->m,
-                          (long long)job->k, (long long)depth, (long long)job->n);
-    if (bias.data && (bias.rank != 1 || bias.dims[0] != job->n || !is_float(bias.dtype)))
-        return MOTET_FAIL(MOTET_E_USAGE, "the bias of matmul must hold %lld floats",
-                          (long long)job->n);
-    if (spec.activation != MOTET_ACT_NONE && spec.accumulate)
-        return MOTET_FAIL(MOTET_E_USAGE, "matmul cannot accumulate behind an activation");
-    return MOTET_OK;
-}
 
 /* Blocks of at most m_most x n_most (multiples of m_step, n_step), halved until each thread has a
  * few. The blocks do not change a bit of the result. */
@@ -83,8 +48,17 @@ static motet_status run_blocks(const motet_matmul_job *job, motet_matmul_task_fn
 
 motet_status motet_cpu_matmul(motet_tensor c, motet_tensor a, motet_tensor b, motet_tensor bias,
                               motet_matmul_spec spec) {
-    motet_matmul_job job = {.c = c, .a = a, .b = b, .bias = bias, .spec = spec};
-    MOTET_TRY(check(&job));
+    motet_matmul_sizes sizes;
+    MOTET_TRY(motet_matmul_check(&sizes, c, a, b, bias, spec));
+    if (b.dtype != MOTET_I8) b.scale = NULL;
+    motet_matmul_job job = {.c = c,
+                            .a = a,
+                            .b = b,
+                            .bias = bias,
+                            .spec = spec,
+                            .m = sizes.m,
+                            .n = sizes.n,
+                            .k = sizes.k};
     if (job.m == 0 || job.n == 0) return MOTET_OK;
     const motet_simd *simd = motet_simd_table();
     const double work = (double)job.m * (double)job.n * (double)job.k;
@@ -103,9 +77,7 @@ motet_status motet_cpu_matmul(motet_tensor c, motet_tensor a, motet_tensor b, mo
 }
 
 motet_status motet_cpu_bias_backward(motet_tensor dbias, motet_tensor dy) {
-    if (dy.rank != 2 || dbias.rank != 1 || dbias.dims[0] != dy.dims[1] ||
-        dbias.dtype != MOTET_F32 || !is_float(dy.dtype))
-        return MOTET_FAIL(MOTET_E_USAGE, "bias gradient takes f32 [N] and f32 or bf16 [M,N]");
+    MOTET_TRY(motet_bias_backward_check(dbias, dy));
     const int64_t rows = dy.dims[0], n = dy.dims[1];
     float *const out = dbias.data;
     /* Threads share the columns, never a sum. */

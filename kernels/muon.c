@@ -1,31 +1,10 @@
 #include <math.h>
 
-#include "kernels/optimizer.h"
+#include "kernels/optimizer_check.h"
 #include "kernels/row.h"
 
-/* Where things lie in the scratch: the iterate X [M,N] in f32 and again in the products' dtype, and
- * with S = min(M,N) the Gram matrix A [S,S], its square, and one more in the products' dtype. Sizes
- * do not depend on the dtype. */
-typedef struct layout {
-    size_t x, x_copy, gram, square, factor, end; /* bytes */
-} layout;
-
-static size_t aligned(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
-static layout layout_of(int64_t rows, int64_t cols) {
-    size_t matrix = aligned((size_t)rows * (size_t)cols * sizeof(float));
-    size_t side = (size_t)row_min(rows, cols), gram = aligned(side * side * sizeof(float));
-    layout l = {.x = 0, .x_copy = matrix, .gram = 2 * matrix};
-    l.square = l.gram + gram;
-    l.factor = l.square + gram;
-    l.end = l.factor + gram;
-    return l;
-}
-
 size_t motet_muon_scratch(int64_t rows, int64_t cols) {
-    return layout_of(rows, cols).end;
+    return motet_muon_layout_of(rows, cols).end;
 }
 
 /* buffer <- momentum * buffer + scale * grad; x <- scale * grad + momentum * buffer. */
@@ -72,13 +51,13 @@ static void scale(float *y, int64_t count, float a) {
  * the start) to a s + b s^3 + c s^5: X <- a X + (b A + c A A) X with the Gram matrix A = X X^T, or
  * from the right with A = X^T X where that is the smaller one. X stays f32; products take copies in
  * the dtype that is fast. */
-static motet_status orthogonalise(motet_tensor x, unsigned char *scratch, layout l, int steps,
-                                  motet_matmul_fn *matmul, motet_dtype dtype) {
+static motet_status orthogonalise(motet_tensor x, unsigned char *scratch, motet_muon_layout l,
+                                  int steps, motet_matmul_fn *matmul, motet_dtype dtype) {
     const float a = 3.4445f, b = -4.7750f, c = 2.0315f;
     int64_t rows = x.dims[0], cols = x.dims[1], side = row_min(rows, cols);
     bool tall = rows > cols;
     motet_tensor none = {0};
-    motet_tensor copy = motet_matrix(scratch + l.x_copy, dtype, rows, cols);
+    motet_tensor copy = motet_matrix(scratch + l.copy, dtype, rows, cols);
     motet_tensor gram = motet_matrix(scratch + l.gram, MOTET_F32, side, side);
     motet_tensor square = motet_matrix(scratch + l.square, MOTET_F32, side, side);
     motet_tensor factor = motet_matrix(scratch + l.factor, dtype, side, side);
@@ -100,19 +79,10 @@ static motet_status orthogonalise(motet_tensor x, unsigned char *scratch, layout
 motet_status motet_cpu_muon(motet_tensor w, motet_tensor momentum, motet_tensor grad,
                             const motet_muon_params *params, void *scratch, motet_matmul_fn *matmul,
                             motet_dtype dtype) {
-    if (!row_is(w, MOTET_F32, 2) || !row_same_shape(momentum, w) || !row_same_shape(grad, w) ||
-        momentum.dtype != MOTET_F32 || grad.dtype != MOTET_F32 || !row_has_data(w) ||
-        !row_has_data(momentum) || !row_has_data(grad))
-        return motet_row_fail("muon", "w, momentum, grad are [M,N] f32", "w momentum grad", 3,
-                              (motet_tensor[]){w, momentum, grad});
+    MOTET_TRY(motet_muon_check(w, momentum, grad, params, scratch, matmul, dtype));
     int64_t rows = w.dims[0], cols = w.dims[1], count = rows * cols;
     if (count == 0) return MOTET_OK;
-    if (params->steps < 1 || !scratch || !matmul || (dtype != MOTET_F32 && dtype != MOTET_BF16))
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "muon: %d steps in %s; at least one step, in f32 or bf16, with scratch "
-                          "and a matmul",
-                          params->steps, motet_dtype_name(dtype));
-    layout l = layout_of(rows, cols);
+    motet_muon_layout l = motet_muon_layout_of(rows, cols);
     motet_tensor x = motet_matrix((unsigned char *)scratch + l.x, MOTET_F32, rows, cols);
     float *update = x.data, *weight = w.data, *buffer = momentum.data;
     const float *gradient = grad.data;

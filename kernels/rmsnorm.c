@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 typedef struct job {
     motet_tensor out, rstd, x, weight; /* forward */
@@ -50,12 +51,7 @@ ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
 motet_status motet_cpu_rmsnorm_forward(motet_tensor out, motet_tensor rstd, motet_tensor x,
                                        motet_tensor weight, float eps) {
     int64_t rows = x.dims[0], width = x.dims[1];
-    if (x.rank != 2 || !row_same_shape(out, x) || weight.rank != 1 || weight.dims[0] != width ||
-        !row_is_float(x) || !row_is_float(out) || !row_is_float(weight) || !row_has_data(x) ||
-        !row_has_data(out) || !row_has_data(weight) ||
-        (rstd.data && (!row_is(rstd, MOTET_F32, 1) || rstd.dims[0] != rows)))
-        return motet_row_fail("rmsnorm_forward", "out and x are [N,D], weight [D], rstd [N] f32",
-                              "out rstd x weight", 4, (motet_tensor[]){out, rstd, x, weight});
+    MOTET_TRY(motet_rmsnorm_forward_check(out, rstd, x, weight));
     job j = {.out = out, .rstd = rstd, .x = x, .weight = weight, .eps = eps, .width = width};
     int64_t block = 32, blocks = (rows + block - 1) / block;
 #pragma omp parallel for schedule(static) if (rows * width > ROW_PARALLEL)
@@ -119,17 +115,7 @@ ROW_CLONES static void backward_columns(const job *j, float *dweight, int64_t d,
 motet_status motet_cpu_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
                                         motet_tensor x, motet_tensor weight, motet_tensor rstd) {
     int64_t rows = x.dims[0], width = x.dims[1];
-    if (x.rank != 2 || !row_same_shape(dout, x) || !row_same_shape(dx, x) || weight.rank != 1 ||
-        weight.dims[0] != width || !row_same_shape(dweight, weight) || rstd.rank != 1 ||
-        rstd.dims[0] != rows || dx.dtype != MOTET_F32 || dweight.dtype != MOTET_F32 ||
-        rstd.dtype != MOTET_F32 || !row_is_float(x) || !row_is_float(dout) ||
-        !row_is_float(weight) || !row_has_data(dx) || !row_has_data(dweight) ||
-        !row_has_data(dout) || !row_has_data(x) || !row_has_data(weight) || !row_has_data(rstd))
-        return motet_row_fail("rmsnorm_backward",
-                              "dx [N,D] f32, dout and x [N,D], dweight [D] f32, weight [D], "
-                              "rstd [N] f32",
-                              "dx dweight dout x weight rstd", 6,
-                              (motet_tensor[]){dx, dweight, dout, x, weight, rstd});
+    MOTET_TRY(motet_rmsnorm_backward_check(dx, dweight, dout, x, weight, rstd));
     job j = {.dx = dx, .dout = dout, .x = x, .weight = weight, .rstd = rstd, .width = width};
     int64_t range = (rows + RANGES - 1) / RANGES;
     bool many = rows * width > ROW_PARALLEL, fused = width <= ROW_CHUNK;

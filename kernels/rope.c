@@ -1,6 +1,7 @@
 #include "kernels/rope.h"
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 typedef struct job {
     motet_tensor x, table;
@@ -50,13 +51,7 @@ ROW_CLONES static void rope_rows(const job *j, int64_t first, int64_t end) {
 
 motet_status motet_cpu_rope(motet_tensor x, motet_tensor table, int heads, bool inverse) {
     int64_t rows = x.dims[0];
-    if (x.rank != 2 || !row_is(table, MOTET_F32, 2) || table.dims[0] != rows || table.dims[1] < 2 ||
-        table.dims[1] % 2 != 0 || table.dims[1] > ROW_CHUNK || heads < 0 ||
-        heads > x.dims[1] / table.dims[1] || !row_is_float(x) || !row_has_data(x) ||
-        !row_has_data(table))
-        return motet_row_fail("rope",
-                              "x is [N,C], table [N,W] f32, W even and at most 1024, heads*W <= C",
-                              "x table", 2, (motet_tensor[]){x, table});
+    MOTET_TRY(motet_rope_check(x, table, heads));
     job j = {.x = x, .table = table, .heads = heads, .turn = inverse ? -1.0f : 1.0f};
     int64_t block = 32, blocks = (rows + block - 1) / block;
 #pragma omp parallel for schedule(static) if (rows * heads * table.dims[1] > ROW_PARALLEL)

@@ -1,6 +1,7 @@
 #include "kernels/swiglu.h"
 
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 ROW_CLONES static void forward_rows(motet_tensor out, motet_tensor gu, int64_t first, int64_t end) {
     ROW_SCRATCH(g_scratch);
@@ -47,17 +48,8 @@ ROW_CLONES static void backward_rows(motet_tensor dgu, motet_tensor dout, motet_
         }
 }
 
-static bool shapes_agree(motet_tensor narrow, motet_tensor packed) {
-    return narrow.rank == 2 && packed.rank == 2 && narrow.dims[0] == packed.dims[0] &&
-           packed.dims[1] % 2 == 0 && narrow.dims[1] == packed.dims[1] / 2 &&
-           row_is_float(narrow) && row_is_float(packed) && row_has_data(narrow) &&
-           row_has_data(packed);
-}
-
 motet_status motet_cpu_swiglu_forward(motet_tensor out, motet_tensor gu) {
-    if (!shapes_agree(out, gu))
-        return motet_row_fail("swiglu_forward", "out is [N,F], gu [N,2F]", "out gu", 2,
-                              (motet_tensor[]){out, gu});
+    MOTET_TRY(motet_swiglu_forward_check(out, gu));
     int64_t rows = out.dims[0], block = 8, blocks = (rows + block - 1) / block;
 #pragma omp parallel for schedule(static) if (rows * out.dims[1] > ROW_PARALLEL / 4)
     for (int64_t b = 0; b < blocks; b++)
@@ -66,9 +58,7 @@ motet_status motet_cpu_swiglu_forward(motet_tensor out, motet_tensor gu) {
 }
 
 motet_status motet_cpu_swiglu_backward(motet_tensor dgu, motet_tensor dout, motet_tensor gu) {
-    if (!shapes_agree(dout, gu) || !shapes_agree(dout, dgu))
-        return motet_row_fail("swiglu_backward", "dout is [N,F], gu and dgu [N,2F]", "dgu dout gu",
-                              3, (motet_tensor[]){dgu, dout, gu});
+    MOTET_TRY(motet_swiglu_backward_check(dgu, dout, gu));
     int64_t rows = dout.dims[0], block = 8, blocks = (rows + block - 1) / block;
 #pragma omp parallel for schedule(static) if (rows * dout.dims[1] > ROW_PARALLEL / 4)
     for (int64_t b = 0; b < blocks; b++)

@@ -4,7 +4,7 @@ set -euo pipefail
 
 run="gcc make pkg-config libsmf-dev libjansson-dev libutf8proc-dev"
 train="$run libhdf5-dev libdnnl-dev"
-test="$train libcmocka-dev libzstd-dev python3 python3-mido python3-pip unzip mma abcmidi openttd-openmsx"
+test="$train openmpi-bin libopenmpi-dev libcmocka-dev libzstd-dev python3 python3-mido python3-pip unzip mma abcmidi openttd-openmsx"
 case "${1:-run}" in
 run) wanted=$run ;;
 train) wanted="$train python3 python3-pip unzip mma abcmidi" ;;

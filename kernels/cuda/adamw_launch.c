@@ -2,24 +2,14 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/optimizer_check.h"
 
 MOTET_CUDA_MODULE(adamw);
 static motet_cuda_kernel step = {.module = &adamw_module, .name = "motet_adamw_step"};
 
 motet_status motet_cuda_adamw(motet_tensor w, motet_tensor m, motet_tensor v, motet_tensor grad,
                               const motet_adamw_params *params) {
-    if (!row_same_shape(m, w) || !row_same_shape(v, w) || !row_same_shape(grad, w) ||
-        w.dtype != MOTET_F32 || m.dtype != MOTET_F32 || v.dtype != MOTET_F32 ||
-        grad.dtype != MOTET_F32 || !row_has_data(w) || !row_has_data(m) || !row_has_data(v) ||
-        !row_has_data(grad))
-        return motet_row_fail("adamw", "w, m, v, grad are f32 of one shape", "w m v grad", 4,
-                              (motet_tensor[]){w, m, v, grad});
-    if (params->step < 1 || !(params->beta1 >= 0 && params->beta1 < 1) ||
-        !(params->beta2 >= 0 && params->beta2 < 1))
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "adamw: step %lld, beta1 %g, beta2 %g; step counts from 1, betas are in "
-                          "0..1",
-                          (long long)params->step, (double)params->beta1, (double)params->beta2);
+    MOTET_TRY(motet_adamw_check(w, m, v, grad, params));
     double lr = params->lr, steps = (double)params->step;
     motet_adamw_job j = {.w = w.data,
                          .m = m.data,

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/matmul_check.h"
 
 MOTET_CUDA_MODULE(bias);
 static motet_cuda_kernel kernel_f32 = {.module = &bias_module, .name = "motet_bias_backward_f32"};
@@ -11,13 +12,9 @@ static motet_cuda_kernel kernel_add = {.module = &bias_module, .name = "motet_bi
 enum { THREADS = 256, COLUMNS = 128, LEAST_ROWS = 64, MOST_RANGES = 64 };
 
 motet_status motet_cuda_bias_backward(motet_tensor dbias, motet_tensor dy) {
-    if (dy.rank != 2 || dbias.rank != 1 || dbias.dims[0] != dy.dims[1] ||
-        dbias.dtype != MOTET_F32 || (dy.dtype != MOTET_F32 && dy.dtype != MOTET_BF16))
-        return MOTET_FAIL(MOTET_E_USAGE, "bias gradient takes f32 [N] and f32 or bf16 [M,N]");
+    MOTET_TRY(motet_bias_backward_check(dbias, dy));
     int64_t rows = dy.dims[0];
     if (rows == 0 || dy.dims[1] == 0) return MOTET_OK;
-    if (!dbias.data || !dy.data)
-        return MOTET_FAIL(MOTET_E_USAGE, "bias gradient was given a tensor without memory");
     if (dy.dims[1] > INT_MAX - COLUMNS || rows > (int64_t)INT_MAX * MOST_RANGES / 2)
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "bias gradient of [%lld,%lld] is too large for CUDA",
                           (long long)rows, (long long)dy.dims[1]);

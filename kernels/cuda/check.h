@@ -1,4 +1,4 @@
-/* check: what launchers ask of tensors before they launch; the same questions as the CPU twins'. */
+/* check: what launchers ask of tensors that row_check found right, to choose how they launch. */
 #ifndef MOTET_CUDA_CHECK_H
 #define MOTET_CUDA_CHECK_H
 
@@ -29,18 +29,6 @@ static inline bool motet_cuda_aligned(motet_tensor t, int64_t chunk) {
 
 static inline int64_t motet_cuda_blocks(int64_t work, int64_t per_block) {
     return work / per_block + (work % per_block != 0);
-}
-
-static inline bool motet_cuda_is_rows(motet_tensor t, motet_tensor like) {
-    return row_same_shape(t, like) && row_is_float(t) && row_has_data(t);
-}
-static inline bool motet_cuda_is_vector(motet_tensor t, int64_t count) {
-    return row_is_float(t) && t.rank == 1 && t.dims[0] == count && row_has_data(t);
-}
-/* [rows] f32; no data only if that is `optional`. */
-static inline bool motet_cuda_is_statistic(motet_tensor t, int64_t rows, bool optional) {
-    if (optional && !t.data) return true;
-    return row_is(t, MOTET_F32, 1) && t.dims[0] == rows && row_has_data(t);
 }
 
 /* How many ranges of rows have a partial sum each, `bytes` of workspace for one: as many as keep a

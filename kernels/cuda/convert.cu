@@ -30,7 +30,7 @@ ROW_INLINE uint32_t load_one(motet_row_array a, int64_t at) {
 /* a f32 or bf16, out bf16 or f32. */
 ROW_KERNEL motet_convert_nearest(const motet_flat_job j) {
     const int64_t first = flat_first<4>();
-    const bool same = j.a.type == ROW_BF16; /* its values are bf16 already */
+    const bool same = j.a.type != ROW_F32; /* its values are bf16 already */
     if (j.vector && first + 4 <= j.count) {
         const uint4 v = load_bits(j.a, first);
         if (j.out.type == ROW_F32)
@@ -61,13 +61,14 @@ ROW_KERNEL motet_convert_random(const motet_flat_job j, uint64_t seed, uint64_t 
     uint32_t words[4];
     motet_philox(seed, stream, (uint64_t)first / 4, words);
     uint16_t *out = (uint16_t *)j.out.data + first;
+    const uint32_t *in = (const uint32_t *)j.a.data + first;
     if (j.vector && first + 4 <= j.count) {
-        const uint4 v = load_bits(j.a, first);
+        const uint4 v = *(const uint4 *)in;
         row_store_words(out, random_bf16(v.x, words[0]) | random_bf16(v.y, words[1]) << 16,
                         random_bf16(v.z, words[2]) | random_bf16(v.w, words[3]) << 16);
         return;
     }
 #pragma unroll
     for (int i = 0; i < 4; i++)
-        if (first + i < j.count) out[i] = (uint16_t)random_bf16(load_one(j.a, first + i), words[i]);
+        if (first + i < j.count) out[i] = (uint16_t)random_bf16(in[i], words[i]);
 }

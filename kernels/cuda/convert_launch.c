@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/optimizer_check.h"
 
 MOTET_CUDA_MODULE(convert);
 static motet_cuda_kernel nearest = {.module = &convert_module, .name = "motet_convert_nearest"};
@@ -7,10 +8,7 @@ static motet_cuda_kernel at_random = {.module = &convert_module, .name = "motet_
 
 motet_status motet_cuda_convert(motet_tensor dst, motet_tensor src) {
     int64_t count = motet_tensor_count(src);
-    if (motet_tensor_count(dst) != count || !row_is_float(dst) || !row_is_float(src) ||
-        !row_has_data(dst) || !row_has_data(src))
-        return motet_row_fail("convert", "dst and src hold as many f32 or bf16 elements", "dst src",
-                              2, (motet_tensor[]){dst, src});
+    MOTET_TRY(motet_convert_check(dst, src));
     motet_flat_job j = {.out = motet_cuda_array(dst),
                         .a = motet_cuda_array(src),
                         .count = count,
@@ -23,10 +21,7 @@ motet_status motet_cuda_convert(motet_tensor dst, motet_tensor src) {
 motet_status motet_cuda_convert_stochastic(motet_tensor dst, motet_tensor src, uint64_t seed,
                                            uint64_t stream) {
     int64_t count = motet_tensor_count(src);
-    if (motet_tensor_count(dst) != count || dst.dtype != MOTET_BF16 || src.dtype != MOTET_F32 ||
-        !row_has_data(dst) || !row_has_data(src))
-        return motet_row_fail("convert_stochastic", "dst is bf16, src f32, with as many elements",
-                              "dst src", 2, (motet_tensor[]){dst, src});
+    MOTET_TRY(motet_convert_stochastic_check(dst, src));
     motet_flat_job j = {.out = motet_cuda_array(dst),
                         .a = motet_cuda_array(src),
                         .count = count,

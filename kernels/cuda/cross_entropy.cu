@@ -59,7 +59,7 @@ template <int WARPS, int LEAST, typename T> struct team {
         return (i * WARPS + warp) * 32 + lane;
     }
     __device__ __forceinline__ bool has(int i) const {
-        return (i + 1) * WARPS * 32 <= LEAST || symbol(i) < symbols;
+        return (LEAST > 0 && (i + 1) * WARPS * 32 <= LEAST) || symbol(i) < symbols;
     }
     /* The logit of round i; -infinity where the symbol is not there or not allowed. */
     __device__ __forceinline__ float masked(int i) const {
@@ -150,8 +150,8 @@ cross_entropy(float *loss, T *logits, const int32_t *targets, const uint32_t *le
 CROSS_ENTROPY_ENTRY(64, 1, 2, 0, f32, float)
 CROSS_ENTROPY_ENTRY(256, 1, 8, 64, f32, float)
 CROSS_ENTROPY_ENTRY(2048, 8, 8, 256, f32, float)
-CROSS_ENTROPY_ENTRY(any, 8, 0, 2048, f32, float)
+CROSS_ENTROPY_ENTRY(any, 8, 0, 0, f32, float)
 CROSS_ENTROPY_ENTRY(64, 1, 2, 0, bf16, uint16_t)
 CROSS_ENTROPY_ENTRY(256, 1, 8, 64, bf16, uint16_t)
 CROSS_ENTROPY_ENTRY(2048, 8, 8, 256, bf16, uint16_t)
-CROSS_ENTROPY_ENTRY(any, 8, 0, 2048, bf16, uint16_t)
+CROSS_ENTROPY_ENTRY(any, 8, 0, 0, bf16, uint16_t)

@@ -2,6 +2,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/row.h"
+#include "kernels/row_check.h"
 
 #define THREADS 256 /* as in cross_entropy.cu */
 
@@ -34,18 +35,13 @@ static struct {
  * synchronize complains. */
 motet_status motet_cuda_cross_entropy(motet_tensor loss, motet_tensor logits, motet_tensor targets,
                                       motet_tensor legal, float scale) {
-    int64_t rows = logits.dims[0], words = (logits.dims[1] + 31) / 32;
+    int64_t rows = logits.dims[0];
     const int64_t most = sizes[sizeof sizes / sizeof *sizes - 1].symbols;
-    if (logits.rank != 2 || !row_is(loss, MOTET_F32, 1) || loss.dims[0] != rows ||
-        !row_is(targets, MOTET_I32, 1) || targets.dims[0] != rows || !row_is_float(logits) ||
-        (legal.data &&
-         (!row_is(legal, MOTET_I32, 2) || legal.dims[0] != rows || legal.dims[1] != words)) ||
-        !row_has_data(loss) || !row_has_data(logits) || !row_has_data(targets) ||
-        logits.dims[1] > most)
-        return motet_row_fail(
-            "cross_entropy",
-            "loss [N] f32, logits [N,V], targets [N] i32, legal [N,ceil(V/32)] i32 or none",
-            "loss logits targets legal", 4, (motet_tensor[]){loss, logits, targets, legal});
+    MOTET_TRY(motet_cross_entropy_check(loss, logits, targets, legal));
+    if (logits.dims[1] > most)
+        return MOTET_FAIL(MOTET_E_UNSUPPORTED,
+                          "cross_entropy of %lld symbols: on CUDA there may be %lld",
+                          (long long)logits.dims[1], (long long)most);
     int symbols = (int)logits.dims[1], i = 0;
     while (symbols > sizes[i].symbols)
         i++;

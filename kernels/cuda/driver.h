@@ -7,11 +7,7 @@
 #ifndef MOTET_CUDA_DRIVER_H
 #define MOTET_CUDA_DRIVER_H
 
-#if __has_include(<cuda.h>)
 #include <cuda.h>
-#else
-#include "/usr/local/cuda/include/cuda.h" /* where the toolkit's installer puts it */
-#endif
 
 #include "kernels/core/status.h"
 

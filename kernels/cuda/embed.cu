@@ -47,6 +47,7 @@ template <int OUT, int TABLE> ROW_INLINE void sum_vector(const motet_index_job &
 /* Any alignment: a lane's columns one after another. */
 ROW_INLINE void sum_single(const motet_index_job &j, int64_t row) {
     const int64_t end = min(j.width, (int64_t)(blockIdx.y + 1) * ROW_SPAN);
+#pragma unroll 1
     for (int64_t k = 0; k < j.bag; k += 32)
         load_ids(j, row, k); /* which complains */
 #pragma unroll 1

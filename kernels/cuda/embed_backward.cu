@@ -71,6 +71,7 @@ ROW_KERNEL motet_embed_starts(const motet_sort_job j) {
     __shared__ int32_t warps[ROW_WARPS];
     int32_t carry = 0;
     if (threadIdx.x == 0) j.starts[0] = 0;
+#pragma unroll 1
     for (int64_t tile = 0; tile < j.limit; tile += ROW_THREADS) {
         const int64_t id = tile + threadIdx.x;
         int32_t sum = id < j.limit ? j.starts[id + 1] : 0;

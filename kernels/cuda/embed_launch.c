@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/row_check.h"
 
 MOTET_CUDA_MODULE(embed);
 MOTET_CUDA_MODULE(embed_backward);
@@ -13,14 +14,8 @@ static motet_cuda_kernel place = {.module = &embed_backward_module, .name = "mot
 static motet_cuda_kernel sum_tiles = {.module = &embed_backward_module, .name = "motet_embed_sum"};
 static motet_cuda_kernel spread = {.module = &embed_backward_module, .name = "motet_embed_spread"};
 
-static motet_status check(const char *op, motet_tensor table, motet_tensor rows, motet_tensor ids,
-                          bool table_types) {
-    if (table.rank != 2 || rows.rank != 2 || !row_is(ids, MOTET_I32, 2) ||
-        ids.dims[0] != rows.dims[0] || table.dims[1] != rows.dims[1] || !row_is_float(rows) ||
-        !table_types || !row_has_data(table) || !row_has_data(rows) || !row_has_data(ids) ||
-        (table.dtype == MOTET_I8 && !table.scale))
-        return motet_row_fail(op, "the table is [V,D], rows [N,D], ids [N,K] i32", "table rows ids",
-                              3, (motet_tensor[]){table, rows, ids});
+/* Ids are i32: rows beyond their reach are a mistake. */
+static motet_status check_size(const char *op, motet_tensor table) {
     if (table.dims[0] > INT32_MAX)
         return MOTET_FAIL(MOTET_E_UNSUPPORTED, "%s: a table of %lld rows", op,
                           (long long)table.dims[0]);
@@ -28,7 +23,8 @@ static motet_status check(const char *op, motet_tensor table, motet_tensor rows,
 }
 
 motet_status motet_cuda_embed_forward(motet_tensor out, motet_tensor table, motet_tensor ids) {
-    MOTET_TRY(check("embed_forward", table, out, ids, table.dtype != MOTET_I32));
+    MOTET_TRY(motet_embed_forward_check(out, table, ids));
+    MOTET_TRY(check_size("embed_forward", table));
     int64_t width = out.dims[1], chunk = motet_cuda_chunk(out, table);
     motet_index_job j = {.out = motet_cuda_array(out),
                          .x = motet_cuda_array(table),
@@ -87,7 +83,8 @@ static motet_status backward_slab(motet_sort_job *j) {
 }
 
 motet_status motet_cuda_embed_backward(motet_tensor dtable, motet_tensor dout, motet_tensor ids) {
-    MOTET_TRY(check("embed_backward", dtable, dout, ids, dtable.dtype == MOTET_F32));
+    MOTET_TRY(motet_embed_backward_check(dtable, dout, ids));
+    MOTET_TRY(check_size("embed_backward", dtable));
     int64_t rows = ids.dims[0], width = dout.dims[1], chunk = motet_cuda_chunk(dout, dout);
     motet_sort_job j = {.dtable = dtable.data,
                         .complaints = motet_cuda_complaints(),

@@ -23,9 +23,10 @@ template <int OUT, int A, class F> ROW_INLINE void flat_map(const motet_flat_job
         row_store<OUT>(j.out.data, first, v);
         return;
     }
+    const motet_row_array out = {j.out.data, OUT}, a = {j.a.data, A};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++)
-        row_set(j.out, i, f(row_get(j.a, i)));
+        row_set(out, i, f(row_get(a, i)));
 }
 
 /* out[i] <- f(a[i], b[i]). out may be a or b; vectors only where a has the type of out. */
@@ -42,9 +43,10 @@ template <int OUT, int B, class F> ROW_INLINE void flat_zip(const motet_flat_job
         row_store<OUT>(j.out.data, first, v);
         return;
     }
+    const motet_row_array out = {j.out.data, OUT}, b = {j.b.data, B};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++)
-        row_set(j.out, i, f(row_get(j.a, i), row_get(j.b, i)));
+        row_set(out, i, f(row_get(j.a, i), row_get(b, i)));
 }
 
 #endif

@@ -37,7 +37,8 @@ ROW_INLINE void scatter_row(const motet_index_job &j, int64_t row, int64_t index
 ROW_INLINE float plus(float a, float b) {
     return a + b;
 }
-template <int OUT, int X> ROW_INLINE void add(const motet_flat_job &j) {
+template <int OUT, int X> ROW_INLINE void add(motet_flat_job j) {
+    j.a.type = OUT; /* a is out */
     flat_zip<OUT, X>(j, plus);
 }
 

@@ -1,14 +1,13 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/row_check.h"
 
 MOTET_CUDA_MODULE(gelu);
 static motet_cuda_kernel forward = {.module = &gelu_module, .name = "motet_gelu_forward"};
 static motet_cuda_kernel backward = {.module = &gelu_module, .name = "motet_gelu_backward"};
 
 motet_status motet_cuda_gelu_forward(motet_tensor out, motet_tensor x) {
-    if (!motet_cuda_is_rows(out, x) || !motet_cuda_is_rows(x, x))
-        return motet_row_fail("gelu_forward", "out and x have one shape", "out x", 2,
-                              (motet_tensor[]){out, x});
+    MOTET_TRY(motet_gelu_forward_check(out, x));
     int64_t chunk = motet_cuda_chunk(out, x);
     motet_flat_job j = {.out = motet_cuda_array(out),
                         .a = motet_cuda_array(x),
@@ -20,9 +19,7 @@ motet_status motet_cuda_gelu_forward(motet_tensor out, motet_tensor x) {
 }
 
 motet_status motet_cuda_gelu_backward(motet_tensor dx, motet_tensor dout, motet_tensor x) {
-    if (!motet_cuda_is_rows(dx, x) || !motet_cuda_is_rows(dout, x) || !motet_cuda_is_rows(x, x))
-        return motet_row_fail("gelu_backward", "dx, dout and x have one shape", "dx dout x", 3,
-                              (motet_tensor[]){dx, dout, x});
+    MOTET_TRY(motet_gelu_backward_check(dx, dout, x));
     int64_t chunk = motet_cuda_chunk(dx, x);
     motet_flat_job j = {.out = motet_cuda_array(dx),
                         .a = motet_cuda_array(dout),

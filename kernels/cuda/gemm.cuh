@@ -2,6 +2,7 @@
 #ifndef MOTET_CUDA_GEMM_CUH
 #define MOTET_CUDA_GEMM_CUH
 
+#include "kernels/cuda/gelu.cuh"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/row.cuh"
 
@@ -9,11 +10,6 @@
  * have been xored with 0x80808080. */
 template <int i> ROW_INLINE float float_code(uint32_t codes) {
     return __uint_as_float(__byte_perm(codes, 0x4b000000u, 0x7440 + i)) - 8388736.0f;
-}
-
-/* x Phi(x), Phi by its complement so that the tail keeps its relative accuracy. */
-ROW_INLINE float exact_gelu(float x) {
-    return x * normcdff(x);
 }
 
 /* Stores that stay whole: the compiler splits some float2 and float4 into words, which meet banks.
@@ -40,7 +36,7 @@ ROW_INLINE float load_float(const void *from, size_t at, int type) {
 ROW_INLINE float finish(const motet_gemm_args &p, float sum, float scale, float bias) {
     float value = p.scale ? sum * scale : sum;
     if (p.bias) value += bias;
-    return p.gelu ? exact_gelu(value) : value;
+    return p.gelu ? gelu(value) : value;
 }
 
 /* C[row,column] <- the finished sum. */

@@ -108,26 +108,6 @@ ROW_KERNEL motet_layernorm_forward_wide(const motet_norm_job j) {
     if (j.rstd && threadIdx.x == 0) j.rstd[row] = rstd;
 }
 
-/* A warp's sums of dweight or dbias, brought to the block's partial sums in the order of warps. */
-template <int CHUNKS>
-ROW_INLINE void add_warps(float *partial, const float (&sum)[CHUNKS][4], float4 *shares,
-                          int width) {
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
-        shares[(row_warp() * CHUNKS + c) * 32 + row_lane()] =
-            make_float4(sum[c][0], sum[c][1], sum[c][2], sum[c][3]);
-    __syncthreads();
-    const int four = threadIdx.x; /* each thread has four columns */
-    if (four >= width / 4) return;
-    float4 total = shares[four];
-#pragma unroll
-    for (int warp = 1; warp < ROW_WARPS; warp++) {
-        const float4 share = shares[warp * CHUNKS * 32 + four];
-        total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
-    }
-    *(float4 *)(partial + 4 * four) = total;
-}
-
 template <int X, int DOUT, int WIDTH>
 ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *shares) {
     constexpr int C = 4, CHUNKS = WIDTH / (32 * C);
@@ -176,9 +156,9 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
         }
     }
     float *partial = j.partial + 2 * (size_t)blockIdx.x * width;
-    add_warps(partial, dweight, shares, width);
+    row_fold_warps(partial, dweight, shares, width);
     __syncthreads(); /* shares were read */
-    add_warps(partial + width, dbias, shares, width);
+    row_fold_warps(partial + width, dbias, shares, width);
 }
 
 template <int X, int DOUT>

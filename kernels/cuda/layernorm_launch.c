@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/row_check.h"
 
 MOTET_CUDA_MODULE(layernorm);
 static motet_cuda_kernel forward_256 = {.module = &layernorm_module,
@@ -20,15 +21,7 @@ motet_status motet_cuda_layernorm_forward(motet_tensor out, motet_tensor mean, m
                                           motet_tensor x, motet_tensor residual,
                                           motet_tensor weight, motet_tensor bias, float eps) {
     int64_t rows = x.dims[0], width = x.dims[1], chunk = motet_cuda_chunk(x, out);
-    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(out, x) ||
-        (residual.data && !motet_cuda_is_rows(residual, x)) ||
-        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(bias, width) ||
-        !motet_cuda_is_statistic(mean, rows, true) || !motet_cuda_is_statistic(rstd, rows, true))
-        return motet_row_fail(
-            "layernorm_forward",
-            "out, x, residual are [N,D], weight and bias [D], mean and rstd [N] f32",
-            "out mean rstd x residual weight bias", 7,
-            (motet_tensor[]){out, mean, rstd, x, residual, weight, bias});
+    MOTET_TRY(motet_layernorm_forward_check(out, mean, rstd, x, residual, weight, bias));
     if (width == 0) return MOTET_OK;
     motet_norm_job j = {.out = motet_cuda_array(out),
                         .x = motet_cuda_array(x),
@@ -59,17 +52,7 @@ motet_status motet_cuda_layernorm_backward(motet_tensor ds, motet_tensor dweight
                                            motet_tensor weight, motet_tensor mean,
                                            motet_tensor rstd) {
     int64_t rows = s.dims[0], width = s.dims[1];
-    if (s.rank != 2 || !motet_cuda_is_rows(s, s) || !motet_cuda_is_rows(dout, s) ||
-        !motet_cuda_is_rows(ds, s) || ds.dtype != MOTET_F32 ||
-        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(dweight, width) ||
-        dweight.dtype != MOTET_F32 || !motet_cuda_is_vector(dbias, width) ||
-        dbias.dtype != MOTET_F32 || !motet_cuda_is_statistic(mean, rows, false) ||
-        !motet_cuda_is_statistic(rstd, rows, false))
-        return motet_row_fail("layernorm_backward",
-                              "ds [N,D] f32, dout and s [N,D], dweight and dbias [D] f32, weight "
-                              "[D], mean and rstd [N] f32",
-                              "ds dweight dbias dout s weight mean rstd", 8,
-                              (motet_tensor[]){ds, dweight, dbias, dout, s, weight, mean, rstd});
+    MOTET_TRY(motet_layernorm_backward_check(ds, dweight, dbias, dout, s, weight, mean, rstd));
     if (rows == 0 || width == 0) return MOTET_OK;
     int64_t ranges = motet_cuda_ranges(rows, 2 * width * (int64_t)sizeof(float));
     if (ranges == 0)

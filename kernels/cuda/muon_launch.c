@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/optimizer_check.h"
 #include "kernels/row.h"
 
 MOTET_CUDA_MODULE(muon);
@@ -15,25 +16,6 @@ KERNEL(update);
 
 enum { THREADS = 256, MOST_RANGES = THREADS };
 
-/* The scratch, within the bytes that motet_muon_scratch counts: as kernels/muon.c lays it out. */
-typedef struct layout {
-    size_t x, copy, gram, square, factor;
-} layout;
-
-static size_t aligned(size_t bytes) {
-    return (bytes + 63) & ~(size_t)63;
-}
-
-static layout layout_of(int64_t rows, int64_t cols) {
-    const size_t matrix = aligned((size_t)rows * (size_t)cols * sizeof(float));
-    const size_t side = (size_t)row_min(rows, cols), gram = aligned(side * side * sizeof(float));
-    return (layout){.x = 0,
-                    .copy = matrix,
-                    .gram = 2 * matrix,
-                    .square = 2 * matrix + gram,
-                    .factor = 2 * matrix + 2 * gram};
-}
-
 static motet_cuda_grid grid_of(int64_t count) {
     return (motet_cuda_grid){(count + 4 * THREADS - 1) / (4 * THREADS), 1, 1};
 }
@@ -43,8 +25,9 @@ static bool is_vector(const void *data, int64_t count) {
 }
 
 /* X: normalised and copied already for the first step, and multiplied by a. */
-static motet_status orthogonalise(unsigned char *scratch, layout l, int64_t rows, int64_t cols,
-                                  int steps, float a, motet_matmul_fn *matmul, motet_dtype dtype) {
+static motet_status orthogonalise(unsigned char *scratch, motet_muon_layout l, int64_t rows,
+                                  int64_t cols, int steps, float a, motet_matmul_fn *matmul,
+                                  motet_dtype dtype) {
     float b = -4.7750f, c = 2.0315f;
     int64_t side = row_min(rows, cols), count = rows * cols, square_count = side * side;
     const bool tall = rows > cols;
@@ -81,19 +64,10 @@ static motet_status orthogonalise(unsigned char *scratch, layout l, int64_t rows
 motet_status motet_cuda_muon(motet_tensor w, motet_tensor momentum, motet_tensor grad,
                              const motet_muon_params *params, void *scratch,
                              motet_matmul_fn *matmul, motet_dtype dtype) {
-    if (!row_is(w, MOTET_F32, 2) || !row_same_shape(momentum, w) || !row_same_shape(grad, w) ||
-        momentum.dtype != MOTET_F32 || grad.dtype != MOTET_F32 || !row_has_data(w) ||
-        !row_has_data(momentum) || !row_has_data(grad))
-        return motet_row_fail("muon", "w, momentum, grad are [M,N] f32", "w momentum grad", 3,
-                              (motet_tensor[]){w, momentum, grad});
+    MOTET_TRY(motet_muon_check(w, momentum, grad, params, scratch, matmul, dtype));
     int64_t rows = w.dims[0], cols = w.dims[1], count = rows * cols;
     if (count == 0) return MOTET_OK;
-    if (params->steps < 1 || !scratch || !matmul || (dtype != MOTET_F32 && dtype != MOTET_BF16))
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "muon: %d steps in %s; at least one step, in f32 or bf16, with scratch "
-                          "and a matmul",
-                          params->steps, motet_dtype_name(dtype));
-    const layout l = layout_of(rows, cols);
+    const motet_muon_layout l = motet_muon_layout_of(rows, cols);
     void *x = (unsigned char *)scratch + l.x, *copy = (unsigned char *)scratch + l.copy;
     float a = 3.4445f, grad_scale = params->grad_scale, beta = params->momentum;
     int bf16 = dtype == MOTET_BF16;

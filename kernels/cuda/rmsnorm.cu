@@ -117,20 +117,7 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
             row_store<ROW_F32>(j.dx, row * width + d, dx);
         }
     }
-#pragma unroll
-    for (int c = 0; c < CHUNKS; c++)
-        shares[(row_warp() * CHUNKS + c) * 32 + lane] =
-            make_float4(dweight[c][0], dweight[c][1], dweight[c][2], dweight[c][3]);
-    __syncthreads();
-    const int four = threadIdx.x; /* each thread has four columns */
-    if (four >= width / 4) return;
-    float4 total = shares[four];
-#pragma unroll
-    for (int warp = 1; warp < ROW_WARPS; warp++) {
-        const float4 share = shares[warp * CHUNKS * 32 + four];
-        total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
-    }
-    *(float4 *)(j.partial + (size_t)blockIdx.x * width + 4 * four) = total;
+    row_fold_warps(j.partial + (size_t)blockIdx.x * width, dweight, shares, width);
 }
 
 template <int X, int DOUT>

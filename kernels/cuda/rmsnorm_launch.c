@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/row_check.h"
 
 MOTET_CUDA_MODULE(rmsnorm);
 static motet_cuda_kernel forward_256 = {.module = &rmsnorm_module,
@@ -19,10 +20,7 @@ static motet_cuda_kernel fold = {.module = &rmsnorm_module, .name = "motet_rmsno
 motet_status motet_cuda_rmsnorm_forward(motet_tensor out, motet_tensor rstd, motet_tensor x,
                                         motet_tensor weight, float eps) {
     int64_t rows = x.dims[0], width = x.dims[1], chunk = motet_cuda_chunk(x, out);
-    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(out, x) ||
-        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_statistic(rstd, rows, true))
-        return motet_row_fail("rmsnorm_forward", "out and x are [N,D], weight [D], rstd [N] f32",
-                              "out rstd x weight", 4, (motet_tensor[]){out, rstd, x, weight});
+    MOTET_TRY(motet_rmsnorm_forward_check(out, rstd, x, weight));
     motet_norm_job j = {.out = motet_cuda_array(out),
                         .x = motet_cuda_array(x),
                         .weight = motet_cuda_array(weight),
@@ -45,15 +43,7 @@ motet_status motet_cuda_rmsnorm_forward(motet_tensor out, motet_tensor rstd, mot
 motet_status motet_cuda_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
                                          motet_tensor x, motet_tensor weight, motet_tensor rstd) {
     int64_t rows = x.dims[0], width = x.dims[1];
-    if (x.rank != 2 || !motet_cuda_is_rows(x, x) || !motet_cuda_is_rows(dout, x) ||
-        !motet_cuda_is_rows(dx, x) || dx.dtype != MOTET_F32 ||
-        !motet_cuda_is_vector(weight, width) || !motet_cuda_is_vector(dweight, width) ||
-        dweight.dtype != MOTET_F32 || !motet_cuda_is_statistic(rstd, rows, false))
-        return motet_row_fail("rmsnorm_backward",
-                              "dx [N,D] f32, dout and x [N,D], dweight [D] f32, weight [D], "
-                              "rstd [N] f32",
-                              "dx dweight dout x weight rstd", 6,
-                              (motet_tensor[]){dx, dweight, dout, x, weight, rstd});
+    MOTET_TRY(motet_rmsnorm_backward_check(dx, dweight, dout, x, weight, rstd));
     if (rows == 0 || width == 0) return MOTET_OK;
     int64_t ranges = motet_cuda_ranges(rows, width * (int64_t)sizeof(float));
     if (ranges == 0)

@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/row_check.h"
 
 MOTET_CUDA_MODULE(rope);
 static motet_cuda_kernel by_vectors = {.module = &rope_module, .name = "motet_rope_vector"};
@@ -7,12 +8,7 @@ static motet_cuda_kernel by_pairs = {.module = &rope_module, .name = "motet_rope
 
 motet_status motet_cuda_rope(motet_tensor x, motet_tensor table, int heads, bool inverse) {
     int64_t rows = x.dims[0], width = table.dims[1];
-    if (x.rank != 2 || !row_is(table, MOTET_F32, 2) || table.dims[0] != rows || width < 2 ||
-        width % 2 != 0 || width > ROW_CHUNK || heads < 0 || heads > x.dims[1] / width ||
-        !row_is_float(x) || !row_has_data(x) || !row_has_data(table))
-        return motet_row_fail("rope",
-                              "x is [N,C], table [N,W] f32, W even and at most 1024, heads*W <= C",
-                              "x table", 2, (motet_tensor[]){x, table});
+    MOTET_TRY(motet_rope_check(x, table, heads));
     if (heads == 0) return MOTET_OK;
     motet_rope_job j = {.x = motet_cuda_array(x),
                         .table = table.data,

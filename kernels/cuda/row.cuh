@@ -173,6 +173,27 @@ template <int C> struct row_weights {
         }                                              \
     } while (0)
 
+/* partial [width] <- the sums that a block's warps hold of its columns, in the order of warps.
+ * shares [ROW_WARPS * CHUNKS * 32] is shared. */
+template <int CHUNKS>
+ROW_INLINE void row_fold_warps(float *partial, const float (&sum)[CHUNKS][4], float4 *shares,
+                               int width) {
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c++)
+        shares[(row_warp() * CHUNKS + c) * 32 + row_lane()] =
+            make_float4(sum[c][0], sum[c][1], sum[c][2], sum[c][3]);
+    __syncthreads();
+    const int four = threadIdx.x; /* each thread has four columns */
+    if (four >= width / 4) return;
+    float4 total = shares[four];
+#pragma unroll
+    for (int warp = 1; warp < ROW_WARPS; warp++) {
+        const float4 share = shares[warp * CHUNKS * 32 + four];
+        total.x += share.x, total.y += share.y, total.z += share.z, total.w += share.w;
+    }
+    *(float4 *)(partial + 4 * four) = total;
+}
+
 /* sum[d] += the rows of partial [ranges][pitch], in order: eight of a block's warps take every
  * eighth row, 32 columns a block. */
 ROW_INLINE void row_fold(float *sum, const float *partial, int64_t ranges, int64_t pitch,

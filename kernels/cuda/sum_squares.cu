@@ -50,6 +50,7 @@ ROW_KERNEL motet_sum_squares_ranges(double *partial, const motet_flat_job j) {
 
 ROW_KERNEL motet_sum_squares_fold(double *sum, const double *partial, int64_t ranges) {
     double share = 0;
+#pragma unroll 1
     for (int64_t i = threadIdx.x; i < ranges; i += ROW_THREADS)
         share += partial[i];
     share = block_sum(share);

@@ -1,5 +1,6 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/optimizer_check.h"
 
 MOTET_CUDA_MODULE(sum_squares);
 static motet_cuda_kernel ranges_kernel = {.module = &sum_squares_module,
@@ -9,8 +10,7 @@ static motet_cuda_kernel fold = {.module = &sum_squares_module, .name = "motet_s
 #define STEP (8 * ROW_THREADS) /* elements that a block takes at once; whole chunks of any type */
 
 motet_status motet_cuda_sum_squares(double *sum, motet_tensor grad) {
-    if (!row_is_float(grad) || !row_has_data(grad))
-        return motet_row_fail("sum_squares", "grad is f32 or bf16", "grad", 1, &grad);
+    MOTET_TRY(motet_sum_squares_check(grad));
     int64_t count = motet_tensor_count(grad), steps = motet_cuda_blocks(count, STEP);
     int64_t range = row_min(4, steps); /* steps of a block, more where blocks would be too many */
     if (steps > 1024 * range) range = motet_cuda_blocks(steps, 1024);

@@ -26,11 +26,12 @@ template <int OUT, int GU> ROW_INLINE void forward(const motet_flat_job &j) {
         row_store<OUT>(j.out.data, first, g);
         return;
     }
+    const motet_row_array out = {j.out.data, OUT}, gu = {j.a.data, GU};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++) {
         const int64_t at = packed(j, i);
-        const float g = row_get(j.a, at);
-        row_set(j.out, i, g * sigmoid(g) * row_get(j.a, at + j.width));
+        const float g = row_get(gu, at);
+        row_set(out, i, g * sigmoid(g) * row_get(gu, at + j.width));
     }
 }
 
@@ -58,13 +59,14 @@ template <int OUT, int GU> ROW_INLINE void backward(const motet_flat_job &j) {
         row_store<OUT>(j.out.data, at + j.width, u);
         return;
     }
+    const motet_row_array out = {j.out.data, OUT}, gu = {j.a.data, GU};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++) {
         const int64_t at = packed(j, i);
-        float g = row_get(j.a, at), u = row_get(j.a, at + j.width);
+        float g = row_get(gu, at), u = row_get(gu, at + j.width);
         backward_one(&g, &u, row_get(j.b, i));
-        row_set(j.out, at, g);
-        row_set(j.out, at + j.width, u);
+        row_set(out, at, g);
+        row_set(out, at + j.width, u);
     }
 }
 

@@ -18,24 +18,9 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/graph.h"
 #include "kernels/cuda/host_status.h"
+#include "tests/harness_add.h"
 
-/* *sum += value, by the first thread. */
-static const unsigned char image[] = ".version 8.0\n"
-                                     ".target sm_80\n"
-                                     ".address_size 64\n"
-                                     ".visible .entry add(.param .u64 sum, .param .u32 value)\n"
-                                     "{\n"
-                                     "    .reg .b32 %r<4>;\n"
-                                     "    .reg .b64 %rd<3>;\n"
-                                     "    ld.param.u64 %rd1, [sum];\n"
-                                     "    ld.param.u32 %r1, [value];\n"
-                                     "    cvta.to.global.u64 %rd2, %rd1;\n"
-                                     "    ld.global.u32 %r2, [%rd2];\n"
-                                     "    add.s32 %r3, %r2, %r1;\n"
-                                     "    st.global.u32 [%rd2], %r3;\n"
-                                     "    ret;\n"
-                                     "}\n";
-static motet_cuda_module module = {"test", image, NULL};
+static motet_cuda_module module = {"test", (const unsigned char *)add_ptx, NULL};
 static motet_cuda_kernel add = {&module, "add", NULL, 0};
 static const motet_memory *const memory = &motet_cuda_memory;
 

@@ -177,6 +177,35 @@ static void test_parity(void **state) {
     motet_simd_limit(MOTET_SIMD_AVX512);
 }
 
+/* Sequences that end at each row of a device's tiles, in queries and in keys, none and all; and
+ * behind each a row of NaN, which belongs to the next. */
+static void test_ends(void **state) {
+    enum { LENGTHS = 33, SEQUENCES = 2 * LENGTHS };
+    int queries[SEQUENCES], keys[SEQUENCES];
+    for (int n = 0; n < LENGTHS; n++) {
+        queries[2 * n] = n, keys[2 * n] = 5 * n % LENGTHS;
+        queries[2 * n + 1] = keys[2 * n + 1] = 1;
+    }
+    for (int w = 16; w <= 128; w *= 2)
+        for (int d = 0; d < 2; d++) {
+            problem p =
+                make_problem(op_floats[d], 1, w, SEQUENCES, queries, keys, (w >> 5 & 1) == d, 31);
+            for (int n = 1; n < SEQUENCES; n += 2) {
+                op_fill(motet_tensor_rows(p.q, p.q_offsets[n], 1), NAN);
+                op_fill(motet_tensor_rows(p.k, p.k_offsets[n], 1), NAN);
+                op_fill(motet_tensor_rows(p.v, p.k_offsets[n], 1), NAN);
+                op_fill(motet_tensor_rows(p.dout, p.q_offsets[n], 1), NAN);
+            }
+            check_problem("ends", &p);
+            assert_int_equal(op_teardown(state), 0);
+            for (int n = 1; n < 32; n++) { /* and where the memory does: a stray read is reported */
+                problem end = make_problem(op_floats[d], 1, w, 1, &n, &n, true, 37);
+                run(&end);
+                assert_int_equal(op_teardown(state), 0);
+            }
+        }
+}
+
 static void test_long(void **state) {
     for (int d = 0; d < 2; d++) {
         problem p =
@@ -439,10 +468,10 @@ static void test_gradient_types(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_parity),       op_test(test_long),           op_test(test_exact),
-        op_test(test_large_scores), op_test(test_nothing_seen),   op_test(test_nan_shows),
-        op_test(test_gradient),     op_test(test_gradient_types), op_test(test_decode),
-        op_test(test_refusals),
+        op_test(test_parity),    op_test(test_ends),         op_test(test_long),
+        op_test(test_exact),     op_test(test_large_scores), op_test(test_nothing_seen),
+        op_test(test_nan_shows), op_test(test_gradient),     op_test(test_gradient_types),
+        op_test(test_decode),    op_test(test_refusals),
     };
     const struct CMUnitTest on_threads[] = {op_test(test_threads), op_test(test_decode_threads)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,7 @@ static void test_parity(void **state) {
             parity(5, end * 32 + 1 + end, op_floats[types & 1], types >> 1);
             parity(5, end * 256 + 200 + end, op_floats[types & 1], types >> 1);
             parity(5, end * 256 - 513, op_floats[types & 1], types >> 1);
+            if (end < 7) parity(5, end * 256 + 1400, op_floats[types & 1], types >> 1);
         }
     }
     parity(3, 65536, MOTET_F32, true);

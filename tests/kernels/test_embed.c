@@ -47,8 +47,14 @@ static void test_parity(void **state) {
                     if (!op_skips(r + k + c + types, 2))
                         parity(op_rows[r], bags[k], op_widths[c], 11, tables[types / 2],
                                op_floats[types % 2]);
+    /* Bags beyond a warp's ids, and rows that end in each of the chunks of a device's lane. */
+    for (int width = 40; width <= 168; width += 128)
+        for (int types = 0; types < 6; types++)
+            parity(3, 36, width, 11, tables[types / 2], op_floats[types % 2]);
     parity(64, 14, 256, 1400, MOTET_BF16, MOTET_BF16); /* the model's, on fewer rows */
     parity(37, 70, 40, 700, MOTET_F32, MOTET_F32);
+    for (int vocabulary = 100; vocabulary <= 412; vocabulary += 156) /* 256, a block's threads */
+        parity(37, 2, 40, vocabulary, MOTET_F32, MOTET_F32);
     parity(800, 14, 3, 220000, MOTET_F32, MOTET_F32); /* more than a device sorts at once */
 }
 
@@ -162,9 +168,71 @@ static void test_bad_input(void **state) {
              MOTET_E_USAGE, words);
 }
 
+/* Lists of a device's sort in which ids begin and end with a tile of 32 entries, and go over many.
+ */
+static void test_tiles(void **state) {
+    (void)state;
+    enum { IDS = 24, MOST = 2000 };
+    int entries[IDS], rows = 0;
+    for (int id = 0; id < 16; id += 2) {
+        entries[id] = 1 + id / 2 % 4;
+        entries[id + 1] = 32 - entries[id];
+    }
+    for (int id = 16; id < IDS; id++)
+        entries[id] = 32 * (id - 15) + 5;
+    entries[IDS - 1] += 25; /* one entry in the last tile */
+    for (int t = 0; t < 4; t++) {
+        motet_tensor ids = op_matrix(MOTET_I32, MOST, 1);
+        rows = 0;
+        for (int id = 0; id < IDS; id++)
+            for (int n = 0; n < entries[id]; n++)
+                op_set(ids, rows++, id);
+        ids.dims[0] = rows;
+        motet_tensor dout = (t / 2 ? op_askew : op_matrix)(op_floats[t % 2], rows, 40);
+        motet_tensor dtable = op_matrix(MOTET_F32, IDS, 40);
+        op_fill_integers(dout, 1, -9, 9);
+        op_fill(dtable, 1);
+        double *want = op_doubles(dtable);
+        for (int i = 0; i < rows * 40; i++)
+            want[(int64_t)op_get(ids, i / 40) * 40 + i % 40] += op_get(dout, i);
+        op_ok(op_backend()->embed_backward(dtable, dout, ids));
+        op_assert_equal("dtable", dtable, want);
+    }
+}
+
+/* A wrong id is seen, and not used, for every type, and where vectors cannot be used. */
+static void test_bad_ids(void **state) {
+    (void)state;
+    const motet_dtype tables[] = {MOTET_F32, MOTET_BF16, MOTET_I8};
+    for (int types = 0; types < 12; types++) {
+        motet_dtype type = op_floats[types % 2];
+        motet_tensor table = op_matrix(tables[types / 4], 4, 8), ids = op_matrix(MOTET_I32, 3, 2);
+        motet_tensor out = types / 2 % 2 ? op_askew(type, 3, 8) : op_matrix(type, 3, 8);
+        op_fill_normal(table, 1, 1.0);
+        op_fill(ids, 0);
+        op_set(ids, 5, 4);
+        op_fails(op_backend()->embed_forward(out, table, ids), MOTET_E_USAGE,
+                 op_on_cpu() ? "id 4 in row 2" : "row 2 has id 4");
+    }
+    /* Among so many entries that a device counts them in several chunks. */
+    motet_tensor ids = op_matrix(MOTET_I32, 3000, 1), dout = op_matrix(MOTET_F32, 3000, 8);
+    motet_tensor dtable = op_matrix(MOTET_F32, 4, 8);
+    op_fill_integers(ids, 3, -1, 4);
+    op_fill(dout, 1);
+    op_fill(dtable, 0);
+    double want[32] = {0};
+    for (int i = 0; i < 24000; i++) {
+        int id = (int)op_get(ids, i / 8);
+        if (id >= 0 && id < 4) want[id * 8 + i % 8]++;
+    }
+    op_fails(op_backend()->embed_backward(dtable, dout, ids), MOTET_E_USAGE,
+             op_on_cpu() ? "id 4 in row" : "has id 4");
+    if (!op_on_cpu()) op_assert_equal("ids that are right", dtable, want);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {op_test(test_parity),  op_test(test_exact),
-                                       op_test(test_askew),   op_test(test_gradient),
-                                       op_test(test_threads), op_test(test_bad_input)};
+    const struct CMUnitTest tests[] = {
+        op_test(test_parity),  op_test(test_exact),     op_test(test_askew), op_test(test_gradient),
+        op_test(test_threads), op_test(test_bad_input), op_test(test_tiles), op_test(test_bad_ids)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ static motet_tensor indices(int64_t count, int64_t rows) {
 }
 
 static void parity(int64_t count, int64_t width, motet_dtype type_out, motet_dtype type_x) {
-    int64_t rows = count + 5;
+    int64_t rows = count; /* so that an index is 0 */
     motet_tensor index = indices(count, rows);
     motet_tensor x = op_matrix(type_x, rows, width), out = op_matrix(type_out, count, width);
     op_fill_normal(x, 1, 1.0);

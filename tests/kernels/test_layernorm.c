@@ -103,8 +103,10 @@ static void test_parity(void **state) {
     for (int types = 0; types < 32; types++) /* ends within a later chunk of a device's lane */
         if (types >> 4 || !(types & 2)) parity(9, types % 8 == 0 ? 160 : 904, types);
     for (int types = 16; types < 24; types++)
-        parity(9, 160, types);
+        for (int width = 160; width <= 928; width += 128)
+            parity(width == 160 ? 9 : 2, width, types);
     parity(600, 32, 17); /* many ranges of rows */
+    parity(448, 32, 17);
     parity(9, 1024, 31);
 }
 

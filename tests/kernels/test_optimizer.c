@@ -7,7 +7,7 @@
 
 static void test_convert(void **state) {
     (void)state;
-    const int64_t counts[] = {0, 1, 17, 1024, 40001};
+    const int64_t counts[] = {0, 1, 17, 20, 1024, 40001};
     for (int c = 0; c < OP_COUNT(counts); c++)
         for (int types = 0; types < 4; types++) {
             motet_dtype to = op_floats[types & 1], from = op_floats[types >> 1];
@@ -22,10 +22,16 @@ static void test_convert(void **state) {
             op_assert_same_bits("convert", dst, want);
         }
     const double special[] = {INFINITY, -INFINITY, NAN, 3.4e38, 1e-40, -0.0};
-    motet_tensor src = op_vector(MOTET_F32, 6), dst = op_vector(MOTET_BF16, 6);
-    motet_tensor want = op_vector(MOTET_BF16, 6);
-    for (int i = 0; i < 6; i++)
-        op_set(src, i, special[i]), op_set(want, i, special[i]);
+    enum { COUNT = 31 }; /* each of them at each place of a vector, and behind the last one */
+    motet_tensor src = op_vector(MOTET_F32, COUNT), dst = op_vector(MOTET_BF16, COUNT);
+    motet_tensor want = op_vector(MOTET_BF16, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        op_set(src, i, special[i % 6]), op_set(want, i, special[i % 6]);
+    const uint32_t quietest = 0x7f800001; /* a NaN whose upper half is infinity's */
+    for (int i = 0; i < COUNT; i += i < 4 ? 1 : 26) {
+        memcpy((float *)src.data + i, &quietest, sizeof quietest);
+        op_set(want, i, op_get(src, i));
+    }
     op_ok(op_backend()->convert(dst, src));
     op_assert_same_bits("special", dst, want);
     assert_true(isnan(op_get(dst, 2)));
@@ -67,20 +73,28 @@ static void test_convert_stochastic(void **state) {
         assert_true(fabs(up - COUNT * parts[p]) <= 5 * sigma);
     }
     const double special[] = {INFINITY, -INFINITY, NAN, 0, -2, 3};
-    motet_tensor few = op_vector(MOTET_F32, 6), out = op_vector(MOTET_BF16, 6);
-    for (int i = 0; i < 6; i++)
-        op_set(few, i, special[i]);
+    double want[31];
+    motet_tensor few = op_vector(MOTET_F32, 31), out = op_vector(MOTET_BF16, 31);
+    for (int i = 0; i < 31; i++)
+        op_set(few, i, want[i] = special[i % 6]);
+    const uint32_t quietest = 0x7f800001; /* a NaN whose upper half is infinity's */
+    for (int i = 0; i < 31; i += i < 4 ? 1 : 13) {
+        memcpy((float *)few.data + i, &quietest, sizeof quietest);
+        want[i] = NAN;
+    }
     op_ok(op_backend()->convert_stochastic(out, few, 1, 1));
-    op_assert_equal("special", out, special);
+    op_assert_equal("special", out, want);
     op_fails(op_backend()->convert_stochastic(few, few, 1, 1), MOTET_E_USAGE,
              "convert_stochastic: ");
 }
 
 static void test_sum_squares(void **state) {
     (void)state;
-    const int64_t counts[] = {0, 1, 17, 1025, 100003};
+    /* Descending, so that a device finds sums of before behind its own; the first has more blocks
+     * than a block has threads. */
+    const int64_t counts[] = {2200003, 2100003, 100003, 1025, 1024, 17, 1, 0};
     for (int c = 0; c < OP_COUNT(counts); c++)
-        for (int t = 0; t < 2; t++) {
+        for (int t = c < 2; t < 2; t++) {
             motet_tensor grad =
                 c == 3 ? op_askew(op_floats[t], 1, counts[c]) : op_vector(op_floats[t], counts[c]);
             op_fill_normal(grad, 1, 1.0);
@@ -241,7 +255,8 @@ static void muon_parity(int64_t rows, int64_t cols, motet_dtype type, double lim
  * singular value, in the worst of steps, twice. */
 static void test_muon(void **state) {
     (void)state;
-    const int64_t shapes[][2] = {{1, 1}, {1, 9}, {9, 1}, {5, 5}, {16, 33}, {33, 16}, {64, 160}};
+    const int64_t shapes[][2] = {{1, 1},   {1, 9},   {9, 1},   {5, 5},
+                                 {16, 33}, {33, 16}, {37, 31}, {64, 160}};
     for (int i = 0; i < OP_COUNT(shapes); i++) {
         muon_parity(shapes[i][0], shapes[i][1], MOTET_F32, 1e-9);
         muon_parity(shapes[i][0], shapes[i][1], MOTET_BF16, 0.07 * 0.07);

@@ -51,8 +51,13 @@ static void test_parity(void **state) {
                 parity(op_matrix(op_floats[t], op_rows[r], widths[w]), widths[w], 0);
             }
     parity(op_matrix(MOTET_BF16, 512, 768), 32, 16); /* the model's, parallel */
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < 2; t++) {
         parity(op_askew(op_floats[t], 3, 128), 32, 4);
+        parity(op_matrix(op_floats[t], 2, 1800), 6, 300); /* several rounds of a block's threads */
+        /* A device's lanes left over beside ten heads of three chunks, and heads for them to spoil.
+         */
+        parity(op_matrix(op_floats[t], 3, 12 * (24 << t)), 24 << t, 12);
+    }
 }
 
 /* A quarter turn is exact. */

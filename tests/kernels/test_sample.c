@@ -303,6 +303,29 @@ static void test_ties_go_to_the_lower(void **state) {
     }
 }
 
+/* Equal weights and a top_p that a whole number of them reaches exactly: so many stay, wherever in
+ * a device's rounds the last of them is. */
+static void test_exact_share(void **state) {
+    static const int sizes[] = {64, 256, 1024, 4096, 8192};
+    uint64_t lowest = 0, highest = 0;
+    extreme_counters(&lowest, &highest);
+    for (int i = 0; i < OP_COUNT(sizes); i++) {
+        const int symbols = sizes[i], rows = symbols == 64 ? 2 : 8;
+        motet_tensor logits = op_matrix(MOTET_F32, rows, symbols);
+        motet_sample_params *p = some_params(rows);
+        motet_sample_result *results = some_results(rows);
+        op_fill(logits, 1.0);
+        for (int b = 0; b < rows; b++) {
+            p[b].top_p = (float)(b * 32 + 16 + (symbols > 256 ? symbols / 2 : 0)) / (float)symbols;
+            p[b].counter = highest;
+        }
+        op_ok(op_backend()->sample(results, logits, op_none(), op_none(), op_none(), p));
+        for (int b = 0; b < rows; b++)
+            assert_int_equal(results[b].symbol, (int)(p[b].top_p * (float)symbols) - 1);
+        assert_int_equal(op_teardown(state), 0);
+    }
+}
+
 static void test_greedy(void **state) {
     (void)state;
     motet_tensor logits = op_matrix(MOTET_F32, 1, 70), legal = op_matrix(MOTET_I32, 1, 3);
@@ -506,11 +529,11 @@ static void test_same_draws(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_chi_square), op_test(test_draw_is_inverse_cdf),
-        op_test(test_selection),  op_test(test_ties_go_to_the_lower),
-        op_test(test_greedy),     op_test(test_guidance),
-        op_test(test_infinite),   op_test(test_refusals),
-        op_test(test_same_draws),
+        op_test(test_chi_square),  op_test(test_draw_is_inverse_cdf),
+        op_test(test_selection),   op_test(test_ties_go_to_the_lower),
+        op_test(test_exact_share), op_test(test_greedy),
+        op_test(test_guidance),    op_test(test_infinite),
+        op_test(test_refusals),    op_test(test_same_draws),
     };
     const struct CMUnitTest on_threads[] = {op_test(test_threads_and_levels)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,7 @@ rm -f tests/kernels/*
 
 finds() { # CHECK FILE LINE...: with these lines, the check fails and names the file
     local said status
-    mkdir -p kernels/core data configs infer train
+    mkdir -p kernels/core kernels/cuda data configs infer train
     printf '%s\n' "${@:3}" >"$2"
     said=$(bash scripts/lint.sh none "$1" 2>&1)
     status=$?
@@ -72,7 +72,10 @@ finds layers infer/x.inc '#include "train/x.h"'
 finds layers train/x.c '#include "tests/x.h"'
 finds layers data/score.c '#include <hdf5.h>'
 finds layers infer/x.c '#include <oneapi/dnnl/dnnl.h>'
+finds layers kernels/cuda/x.cuh '#include "data/x.h"'
 finds banned data/x.c 'void f(char *a) { strcpy(a, "b"); }'
+finds banned data/x.c '/* why' 'not */ void f(char *a) { g("/*"); strcpy(a, "b"); }'
+finds banned kernels/cuda/x.cu '__global__ void f() { printf("no"); }'
 finds banned infer/x.inc 'int f(int a) { assert(a > 0); return a; }'
 finds banned infer/x.c 'void f(void) { exit(1); }'
 finds banned data/x.c 'void f(void) { fprintf(stderr, "no"); }'
@@ -85,6 +88,11 @@ result $? "lint lean: 451 lines in train/x.c"
 echo '#include "infer/x.h"' >train/x.c
 echo '#include <hdf5.h>' >data/corpus.c
 echo 'int main(void) { printf("yes"); }' >infer/motet_main.c
+printf '%s\n' '/* What a run gets (auto),' ' * and when it may exit (never). */' 'int f(int a) { return g("rand (%d)", a); }' >infer/x.c
 bash scripts/lint.sh none layers banned headers >/dev/null 2>&1
 result $? "lint: what is allowed is not found"
+echo '#include <cuda.h>' >kernels/cuda/driver.h
+echo '#include "kernels/cuda/driver.h"' >kernels/cuda/device.h
+NVCC='' bash scripts/lint.sh none headers >/dev/null 2>&1
+result $? "lint headers: what needs the toolkit is left out without it"
 exit $failed

@@ -10,20 +10,6 @@
 #include "tests/train/harness_run.h"
 #include "tests/train/harness_twin.h"
 
-static run_place place;
-
-static int setup(void **state) {
-    (void)state;
-    run_place_make(&place);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    run_place_remove(&place);
-    return 0;
-}
-
 /* The model that ships, at its shapes, on few and short rows: a GPU in software counts every one.
  */
 static void mini_in_bf16(void **state) {
@@ -31,8 +17,8 @@ static void mini_in_bf16(void **state) {
     motet_settings s;
     motet_settings_default(&s);
     assert_int_equal(motet_settings_read_file(&s, "configs/mini.ini"), MOTET_OK);
-    snprintf(s.data_corpus, sizeof s.data_corpus, "%s", place.corpus);
-    snprintf(s.run_dir, sizeof s.run_dir, "%s/mini", place.folder);
+    snprintf(s.data_corpus, sizeof s.data_corpus, "%s", run_group_place.corpus);
+    snprintf(s.run_dir, sizeof s.run_dir, "%s/mini", run_group_place.folder);
     s.train_rows = s.model_window = 64;
     s.model_text_limit = 32;
     s.train_warmup = 0;
@@ -43,5 +29,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mini_in_bf16),
     };
-    return cmocka_run_group_tests_name("mini_cuda", tests, setup, teardown);
+    return cmocka_run_group_tests_name("mini_cuda", tests, run_group_setup, run_group_teardown);
 }

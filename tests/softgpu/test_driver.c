@@ -11,25 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/harness_add.h"
 #include "tests/softgpu/driver.h"
 #include "tests/softgpu/report.h"
-
-/* *sum += value, by one thread a block. */
-static const char image[] = ".version 8.0\n"
-                            ".target sm_80\n"
-                            ".address_size 64\n"
-                            ".visible .entry add(.param .u64 sum, .param .u32 value)\n"
-                            "{\n"
-                            "    .reg .b32 %r<4>;\n"
-                            "    .reg .b64 %rd<3>;\n"
-                            "    ld.param.u64 %rd1, [sum];\n"
-                            "    ld.param.u32 %r1, [value];\n"
-                            "    cvta.to.global.u64 %rd2, %rd1;\n"
-                            "    ld.global.u32 %r2, [%rd2];\n"
-                            "    add.s32 %r3, %r2, %r1;\n"
-                            "    st.global.u32 [%rd2], %r3;\n"
-                            "    ret;\n"
-                            "}\n";
 
 static CUcontext context;
 static CUstream stream;
@@ -68,7 +52,7 @@ static int open_device(void **state) {
     ok(cuDevicePrimaryCtxRetain(&context, device));
     ok(cuCtxSetCurrent(context));
     ok(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-    ok(cuModuleLoadData(&module, image));
+    ok(cuModuleLoadData(&module, add_ptx));
     ok(cuModuleGetFunction(&add, module, "add"));
     return 0;
 }
@@ -318,7 +302,7 @@ static void test_graph_of_unloaded(void **state) {
     CUgraphExec executable;
     CUdeviceptr sum = new_int(0);
     int value = 1;
-    ok(cuModuleLoadData(&other, image));
+    ok(cuModuleLoadData(&other, add_ptx));
     ok(cuModuleGetFunction(&function, other, "add"));
     ok(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
     ok(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, (void *[]){&sum, &value}, NULL));

@@ -24,6 +24,20 @@ void run_place_remove(const run_place *place) {
     corpus_folder_remove(place->folder);
 }
 
+run_place run_group_place;
+
+int run_group_setup(void **state) {
+    (void)state;
+    run_place_make(&run_group_place);
+    return 0;
+}
+
+int run_group_teardown(void **state) {
+    (void)state;
+    run_place_remove(&run_group_place);
+    return 0;
+}
+
 motet_settings run_settings(const run_place *place, const char *name, const char *dtype) {
     motet_settings s;
     motet_settings_default(&s);

@@ -14,6 +14,11 @@ typedef struct run_place {
 void run_place_make(run_place *place);
 void run_place_remove(const run_place *place);
 
+/* The place of a group of tests, and its set-up and tear-down for cmocka_run_group_tests. */
+extern run_place run_group_place;
+int run_group_setup(void **state);
+int run_group_teardown(void **state);
+
 /* configs/tiny.ini on the place's corpus, a run in folder/NAME, 12 steps, no evaluations or saves
  * in between. */
 motet_settings run_settings(const run_place *place, const char *name, const char *dtype);

@@ -21,20 +21,6 @@
 #include "train/run_directory.h"
 #include "train/train_loop.h"
 
-static run_place place;
-
-static int setup(void **state) {
-    (void)state;
-    run_place_make(&place);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    run_place_remove(&place);
-    return 0;
-}
-
 static void train(const motet_settings *s, int resume) {
     if (run_train(s, resume, NULL) != MOTET_OK) fail_msg("%s", motet_error());
 }
@@ -49,8 +35,8 @@ static void check_resume(const char *dtype) {
     char name[2][32];
     snprintf(name[0], sizeof name[0], "whole-%s", dtype);
     snprintf(name[1], sizeof name[1], "parts-%s", dtype);
-    motet_settings whole = run_settings(&place, name[0], dtype);
-    motet_settings parts = run_settings(&place, name[1], dtype);
+    motet_settings whole = run_settings(&run_group_place, name[0], dtype);
+    motet_settings parts = run_settings(&run_group_place, name[1], dtype);
     whole.train_eval_every = parts.train_eval_every = 4;
     whole.train_accumulate = parts.train_accumulate = 2;
     train(&whole, 0);
@@ -80,8 +66,8 @@ static void test_resume_bf16(void **state) {
 
 static void test_stop_saves(void **state) {
     (void)state;
-    motet_settings whole = run_settings(&place, "unstopped", "f32");
-    motet_settings s = run_settings(&place, "stopped", "f32");
+    motet_settings whole = run_settings(&run_group_place, "unstopped", "f32");
+    motet_settings s = run_settings(&run_group_place, "stopped", "f32");
     volatile sig_atomic_t stop = 1; /* pressed before the first step ended */
     train(&whole, 0);
     assert_int_equal(run_train(&s, 0, &stop), MOTET_OK);
@@ -94,7 +80,7 @@ static void test_stop_saves(void **state) {
 
 static void test_run_directory(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "kept", "f32");
+    motet_settings s = run_settings(&run_group_place, "kept", "f32");
     s.train_save_every = 2, s.run_keep = 2;
     train(&s, 0);
     char path[PATH_MAX];
@@ -125,7 +111,7 @@ static void test_run_directory(void **state) {
 /* The exported model opens as what motet reads, and holds the trained weights. */
 static void test_export(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "exported", "bf16");
+    motet_settings s = run_settings(&run_group_place, "exported", "bf16");
     train(&s, 0);
     char path[PATH_MAX];
     motet_checkpoint checkpoint;
@@ -160,7 +146,7 @@ static void test_refuses_damage(void **state) {
         for (int cut = 0; cut < 2; cut++) {
             char name[32], path[PATH_MAX];
             snprintf(name, sizeof name, "damaged-%d-%d", i, cut);
-            motet_settings s = run_settings(&place, name, "f32");
+            motet_settings s = run_settings(&run_group_place, name, "f32");
             s.train_steps = 1;
             train(&s, 0);
             run_latest_file(path, sizeof path, &s, files[i]);
@@ -175,14 +161,14 @@ static void test_refuses_damage(void **state) {
 
 static void test_refuses_other_origin(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "origin", "f32");
+    motet_settings s = run_settings(&run_group_place, "origin", "f32");
     s.train_steps = 2;
     train(&s, 0);
     motet_settings other = s;
     other.model_ffn = 160;
     assert_refused(run_train(&other, 1, NULL), MOTET_E_USAGE, "other [model] settings");
     other = s;
-    snprintf(other.data_corpus, sizeof other.data_corpus, "%s/other.h5", place.folder);
+    snprintf(other.data_corpus, sizeof other.data_corpus, "%s/other.h5", run_group_place.folder);
     corpus_make(other.data_corpus, 40, 21);
     assert_refused(run_train(&other, 1, NULL), MOTET_E_USAGE, "another corpus");
     char path[PATH_MAX];
@@ -196,7 +182,7 @@ static void test_refuses_other_origin(void **state) {
 /* A file that cannot grow is what a full disk looks like. */
 static void test_full_disk(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "full", "f32");
+    motet_settings s = run_settings(&run_group_place, "full", "f32");
     s.train_steps = 2;
     train(&s, 0);
     struct rlimit old, small;
@@ -230,5 +216,5 @@ int main(void) {
         cmocka_unit_test(test_refuses_other_origin),
         cmocka_unit_test(test_full_disk),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, run_group_setup, run_group_teardown);
 }

@@ -15,20 +15,6 @@
 #include "train/evaluate.h"
 #include "train/train_loop.h"
 
-static run_place place;
-
-static int setup(void **state) {
-    (void)state;
-    run_place_make(&place);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    run_place_remove(&place);
-    return 0;
-}
-
 static void open_run(motet_training *t, const motet_settings *s) {
     if (motet_training_open(t, s, motet_backend_cpu()) != MOTET_OK) fail_msg("%s", motet_error());
 }
@@ -63,7 +49,7 @@ static const double curve[10] = {6.1318, 5.7899, 5.4735, 5.1800, 4.9064,
 
 static void test_curve(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "curve", "f32");
+    motet_settings s = run_settings(&run_group_place, "curve", "f32");
     motet_training t;
     double losses[10];
     open_run(&t, &s);
@@ -82,7 +68,7 @@ static void test_bf16_is_close(void **state) {
     (void)state;
     double losses[2][10];
     for (int i = 0; i < 2; i++) {
-        motet_settings s = run_settings(&place, "dtype", i ? "bf16" : "f32");
+        motet_settings s = run_settings(&run_group_place, "dtype", i ? "bf16" : "f32");
         motet_training t;
         open_run(&t, &s);
         one_batch(losses[i], &t);
@@ -96,7 +82,7 @@ static void test_bf16_is_close(void **state) {
  * repeats exactly and changes nothing. */
 static void test_evaluate(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "evaluate", "f32");
+    motet_settings s = run_settings(&run_group_place, "evaluate", "f32");
     s.train_steps = 60;
     motet_training t;
     motet_losses start, unigram, bigram, trained, again;
@@ -126,7 +112,7 @@ static void test_evaluate(void **state) {
 
 static void test_skips_what_is_not_finite(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "nan", "f32");
+    motet_settings s = run_settings(&run_group_place, "nan", "f32");
     motet_training t;
     open_run(&t, &s);
     float *weight = t.optimizer->master->layers[0].qkv.data, good = *weight;
@@ -152,19 +138,19 @@ static void test_skips_what_is_not_finite(void **state) {
 static void test_usage_errors(void **state) {
     (void)state;
     motet_training t;
-    motet_settings s = run_settings(&place, "usage", "f32");
+    motet_settings s = run_settings(&run_group_place, "usage", "f32");
     s.data_corpus[0] = 0;
     assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
     assert_non_null(strstr(motet_error(), "--data.corpus"));
-    s = run_settings(&place, "usage", "f32");
+    s = run_settings(&run_group_place, "usage", "f32");
     s.model_window = 512;
     assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
-    s = run_settings(&place, "usage", "f32");
+    s = run_settings(&run_group_place, "usage", "f32");
     snprintf(s.run_encoder, sizeof s.run_encoder, "e.safetensors");
     assert_int_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_E_USAGE);
     assert_non_null(strstr(motet_error(), "run.vocab"));
-    s = run_settings(&place, "usage", "f32");
-    snprintf(s.data_corpus, sizeof s.data_corpus, "%s/none.h5", place.folder);
+    s = run_settings(&run_group_place, "usage", "f32");
+    snprintf(s.data_corpus, sizeof s.data_corpus, "%s/none.h5", run_group_place.folder);
     assert_int_not_equal(motet_training_open(&t, &s, motet_backend_cpu()), MOTET_OK);
     assert_non_null(strstr(motet_error(), "none.h5"));
 }
@@ -175,5 +161,5 @@ int main(void) {
         cmocka_unit_test(test_evaluate),     cmocka_unit_test(test_skips_what_is_not_finite),
         cmocka_unit_test(test_usage_errors),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, run_group_setup, run_group_teardown);
 }

@@ -11,29 +11,15 @@
 #include "tests/train/harness_run.h"
 #include "tests/train/harness_twin.h"
 
-static run_place place;
-
-static int setup(void **state) {
-    (void)state;
-    run_place_make(&place);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    run_place_remove(&place);
-    return 0;
-}
-
 static void tiny_in_f32(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "tiny", "f32");
+    motet_settings s = run_settings(&run_group_place, "tiny", "f32");
     twin_same_losses(&s, 1e-5);
 }
 
 static void tiny_in_bf16(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "tiny", "bf16");
+    motet_settings s = run_settings(&run_group_place, "tiny", "bf16");
     twin_same_losses(&s, 5e-3);
 }
 
@@ -42,5 +28,5 @@ int main(void) {
         cmocka_unit_test(tiny_in_f32),
         cmocka_unit_test(tiny_in_bf16),
     };
-    return cmocka_run_group_tests_name("training_cuda", tests, setup, teardown);
+    return cmocka_run_group_tests_name("training_cuda", tests, run_group_setup, run_group_teardown);
 }

@@ -18,20 +18,6 @@
 #include "train/run_directory.h"
 #include "train/train_loop.h"
 
-static run_place place;
-
-static int setup(void **state) {
-    (void)state;
-    run_place_make(&place);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    run_place_remove(&place);
-    return 0;
-}
-
 static void need(motet_status status) {
     if (status != MOTET_OK) fail_msg("%s (%s)", motet_error(), motet_error_where());
 }
@@ -58,7 +44,7 @@ static unsigned char *fetch_gradients(motet_training *t, size_t *bytes) {
 }
 
 static void assert_same_steps(const char *dtype, const char *part, int eager) {
-    motet_settings s = run_settings(&place, "steps", dtype);
+    motet_settings s = run_settings(&run_group_place, "steps", dtype);
     snprintf(s.train_part, sizeof s.train_part, "%s", part);
     s.train_accumulate = 2;
     motet_training cpu, walled;
@@ -139,8 +125,8 @@ static void assert_same_models(const motet_settings *a, const motet_settings *b)
 static void checkpoints(void **state) {
     (void)state;
     const motet_backend *walled = motet_walled_backend(0);
-    motet_settings here = run_settings(&place, "here", "bf16");
-    motet_settings there = run_settings(&place, "there", "bf16");
+    motet_settings here = run_settings(&run_group_place, "here", "bf16");
+    motet_settings there = run_settings(&run_group_place, "there", "bf16");
     run(&here, NULL, NULL);
     run(&there, walled, NULL);
     run_assert_same(&here, &there);
@@ -149,8 +135,8 @@ static void checkpoints(void **state) {
     char latest[2][PATH_MAX];
     need(motet_run_directory_latest(latest[0], here.run_dir));
     need(motet_run_directory_latest(latest[1], there.run_dir));
-    motet_settings on_here = run_settings(&place, "on-here", "bf16");
-    motet_settings on_there = run_settings(&place, "on-there", "bf16");
+    motet_settings on_here = run_settings(&run_group_place, "on-here", "bf16");
+    motet_settings on_there = run_settings(&run_group_place, "on-there", "bf16");
     on_here.train_steps = on_there.train_steps = 16;
     run(&on_here, NULL, latest[1]);
     run(&on_there, walled, latest[0]);
@@ -184,7 +170,7 @@ static motet_status compare(void *user, const motet_parameter *parameter, motet_
 /* A frozen encoder that lives in a file's mapping is copied, and its master comes back whole. */
 static void pretrained_encoder(void **state) {
     (void)state;
-    motet_settings s = run_settings(&place, "encoder", "bf16");
+    motet_settings s = run_settings(&run_group_place, "encoder", "bf16");
     s.model_text_vocab = 50;
     const motet_backend *walled = motet_walled_backend(0);
     motet_optimizer *cpu, *placed;
@@ -216,5 +202,6 @@ int main(void) {
         cmocka_unit_test(checkpoints),
         cmocka_unit_test(pretrained_encoder),
     };
-    return cmocka_run_group_tests_name("walled_training", tests, setup, teardown);
+    return cmocka_run_group_tests_name("walled_training", tests, run_group_setup,
+                                       run_group_teardown);
 }
