@@ -134,6 +134,7 @@ $(VARIANT)/tests/slow/test_%: $(VARIANT)/tests/slow/test_%.o $(call objects,$(wi
 .PRECIOUS: $(VARIANT)/%.o
 
 include kernels/cuda/cuda.mk
+include train/mpi/mpi.mk
 
 # softgpu, the tests' GPU: a libcuda.so.1 that runs PTX. Its own tests link it without the driver's names.
 SOFTGPU     := $(VARIANT)/tests/softgpu/libcuda.so.1
@@ -238,10 +239,10 @@ install: $(PROGRAMS:%=$(BIN)/%) ## PROGRAMS, model and licence into PREFIX, belo
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/motet
 	install $^ $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(wildcard infer/pretrained/*.safetensors) LICENSE $(DESTDIR)$(PREFIX)/share/motet
-ifneq ($(PLUGIN),)
-	@$(again) $(PLUGIN)
+ifneq ($(PLUGIN)$(MPI_PLUGIN),)
+	@$(again) $(PLUGIN) $(MPI_PLUGIN)
 	install -d $(DESTDIR)$(PREFIX)/lib/motet
-	install $(PLUGIN) $(DESTDIR)$(PREFIX)/lib/motet
+	install $(PLUGIN) $(MPI_PLUGIN) $(DESTDIR)$(PREFIX)/lib/motet
 endif
 
 clean: ## remove what was built

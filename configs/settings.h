@@ -56,6 +56,9 @@
     X(train, save_every, I64, 500, 0, 1000000000, "steps between checkpoints; 0: only at the end")     \
     X(train, log_every, I64, 10, 1, 1000000, "steps between log lines")                                \
     X(train, device, STR, "auto", 0, 0, "auto (a GPU if there is one), cpu, cuda, cuda:N")             \
+    X(train, communicator, STR, "auto", 0, 0, "between ranks: auto, mpi, nccl")                        \
+    X(train, shard, INT, 1, 0, 1, "1: each rank updates a part of the weights (ZeRO-1); 0: all do all") \
+    X(train, timeout, INT, 30, 0, 86400, "seconds to wait for a rank in a step; 0: for ever")          \
     X(train, threads, INT, 0, 0, 1024, "OpenMP threads; 0: all cores")                                 \
     X(run, dir, STR, "runs/mini", 0, 0, "run directory: log, checkpoints, resolved settings")          \
     X(run, encoder, STR, "", 0, 0, "safetensors of a pretrained text encoder (Hugging Face BERT)")     \

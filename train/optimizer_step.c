@@ -50,14 +50,63 @@ static motet_status take_compute(void *user, const motet_parameter *parameter, m
     return MOTET_OK;
 }
 
+/* Whole parameters where this rank owns all of them, otherwise its own pieces. */
 static void layout_moments(motet_optimizer *o, motet_arena *arena) {
     for (int i = 0; i < o->count; i++) {
         motet_trained *p = &o->parameters[i];
         if (p->update == MOTET_UPDATE_TEXT) continue;
+        p->first = p->second = p->master;
+        p->first.data = p->second.data = NULL;
+        if (p->update == MOTET_UPDATE_MUON) p->second = (motet_tensor){0};
+        if (!p->whole) continue;
         p->first = motet_arena_tensor(arena, MOTET_F32, p->master.rank, p->master.dims);
         if (p->update == MOTET_UPDATE_ADAMW)
             p->second = motet_arena_tensor(arena, MOTET_F32, p->master.rank, p->master.dims);
     }
+    for (int i = 0; i < o->piece_count; i++) {
+        const motet_zero_part *part = &o->parts[i];
+        const motet_trained *p = &o->parameters[part->parameter];
+        if (p->whole || part->owner != o->communicator->rank) continue;
+        o->pieces[i].first = motet_arena_tensor(arena, MOTET_F32, 1, &part->count);
+        o->pieces[i].second = motet_arena_tensor(arena, MOTET_F32, 1, &part->count);
+    }
+}
+
+static motet_tensor view(motet_tensor whole, const motet_zero_part *part) {
+    if (!whole.data || part->count == motet_tensor_count(whole)) return whole;
+    size_t at = (size_t)part->first * motet_dtype_bytes(whole.dtype);
+    return motet_vector((unsigned char *)whole.data + at, whole.dtype, part->count);
+}
+
+static void cut_pieces(motet_optimizer *o) {
+    for (int i = 0; i < o->piece_count; i++) {
+        const motet_zero_part *part = &o->parts[i];
+        const motet_trained *p = &o->parameters[part->parameter];
+        motet_trained piece = *p, made = o->pieces[i];
+        piece.master = view(p->master, part);
+        piece.gradient = view(p->gradient, part);
+        piece.compute = view(p->compute, part);
+        piece.first = p->whole ? view(p->first, part) : made.first;
+        piece.second = p->whole ? view(p->second, part) : made.second;
+        o->pieces[i] = piece;
+    }
+}
+
+static motet_status divide(motet_optimizer *o) {
+    int ranks = o->sharded ? o->communicator->ranks : 1;
+    MOTET_TRY(motet_zero_divide(&o->parts, &o->piece_count, o->parameters, o->count, ranks));
+    o->pieces = calloc((size_t)o->piece_count + 1, sizeof *o->pieces);
+    o->traffic = calloc((size_t)o->piece_count + 1, sizeof *o->traffic);
+    if (!o->pieces || !o->traffic) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
+    for (int i = 0; i < o->count; i++)
+        o->parameters[i].whole = 1;
+    for (int i = 0; i < o->piece_count && o->sharded; i++)
+        if (o->parts[i].owner != o->communicator->rank)
+            o->parameters[o->parts[i].parameter].whole = 0;
+    motet_arena_take(&o->shared_memory, o->piece_count, sizeof *o->squares);
+    MOTET_TRY(motet_arena_bind(&o->shared_memory));
+    o->squares = motet_arena_take(&o->shared_memory, o->piece_count, sizeof *o->squares);
+    return MOTET_OK;
 }
 
 static void layout_compute(motet_optimizer *o, motet_arena *arena) {
@@ -131,14 +180,12 @@ static motet_status make(motet_optimizer *o, const motet_settings *settings,
     MOTET_TRY(make_master(o, settings, pretrained));
     MOTET_TRY(motet_weights_visit(o->master, settings, count_parameter, &o->count));
     o->parameters = calloc((size_t)o->count, sizeof *o->parameters);
-    motet_arena_take(&o->shared_memory, o->count, sizeof *o->squares);
-    MOTET_TRY(motet_arena_bind(&o->shared_memory));
-    o->squares = motet_arena_take(&o->shared_memory, o->count, sizeof *o->squares);
     if (!o->parameters) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
 
     walk masters = {.optimizer = o}, gradients = {.optimizer = o}, computes = {.optimizer = o};
     MOTET_TRY(motet_weights_visit(o->master, settings, take_master, &masters));
     MOTET_TRY(motet_weights_visit(o->gradients, settings, take_gradient, &gradients));
+    MOTET_TRY(divide(o));
     layout_moments(o, &o->moment_memory);
     MOTET_TRY(motet_arena_bind(&o->moment_memory));
     layout_moments(o, &o->moment_memory);
@@ -150,17 +197,28 @@ static motet_status make(motet_optimizer *o, const motet_settings *settings,
     MOTET_TRY(motet_arena_bind(&o->compute_memory));
     layout_compute(o, &o->compute_memory);
     o->scratch = motet_arena_take(&o->compute_memory, scratch, 1);
+    cut_pieces(o);
     return motet_weights_visit(o->compute, settings, take_compute, &computes);
 }
 
 motet_status motet_optimizer_make(motet_optimizer **optimizer, const motet_settings *settings,
                                   const motet_text_weights *pretrained,
                                   const motet_memory *memory) {
+    return motet_optimizer_make_rank(optimizer, settings, pretrained, memory,
+                                     motet_communicator_single());
+}
+
+motet_status motet_optimizer_make_rank(motet_optimizer **optimizer, const motet_settings *settings,
+                                       const motet_text_weights *pretrained,
+                                       const motet_memory *memory,
+                                       motet_communicator *communicator) {
     *optimizer = NULL;
     motet_optimizer *o = calloc(1, sizeof *o);
     if (!o) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the optimizer");
     o->dtype = strcmp(settings->train_dtype, "bf16") ? MOTET_F32 : MOTET_BF16;
     o->memory = memory;
+    o->communicator = communicator;
+    o->sharded = communicator->ranks > 1 && settings->train_shard;
     motet_arenas arenas = motet_arenas_on(memory);
     o->master_memory = o->gradient_memory = o->moment_memory = o->compute_memory = o->text_memory =
         arenas.device;
@@ -182,6 +240,10 @@ void motet_optimizer_free(motet_optimizer *o) {
     motet_arena_free(&o->compute_memory);
     motet_arena_free(&o->text_memory);
     motet_arena_free(&o->shared_memory);
+    motet_arena_free(&o->collected);
+    free(o->parts);
+    free(o->pieces);
+    free(o->traffic);
     free(o->parameters);
     free(o->master);
     free(o->gradients);
@@ -203,20 +265,21 @@ motet_status motet_optimizer_zero(motet_optimizer *o) {
     return o->memory->zero(o->gradient_memory.base, o->gradient_memory.used);
 }
 
-/* Work on one parameter; scratch is the thread's own. */
-typedef motet_status parameter_fn(void *user, motet_trained *parameter, void *scratch);
+/* Work on one piece; scratch is the thread's own. */
+typedef motet_status piece_fn(void *user, motet_trained *piece, void *scratch);
 
-/* Runs work on all parameters, on the host one parameter a thread: they are many and small, and
- * inside a product or a sum there would be thousands of barriers a step. The work on a parameter
+/* Runs work on the pieces that this rank owns, on the host one a thread: they are many and small,
+ * and inside a product or a sum there would be thousands of barriers a step. The work on a piece
  * does not depend on which thread does it, so results repeat bit for bit. */
-static motet_status each_parameter(motet_optimizer *o, parameter_fn *work, void *user) {
+static motet_status each_piece(motet_optimizer *o, piece_fn *work, void *user) {
     motet_status failed = MOTET_OK;
     char sentence[512] = ""; /* errors are thread-local: carried over by hand */
 #pragma omp parallel for schedule(dynamic) num_threads(o->threads) if (o->threads > 1)
-    for (int i = 0; i < o->count; i++) {
+    for (int i = 0; i < o->piece_count; i++) {
+        if (o->sharded && o->parts[i].owner != o->communicator->rank) continue;
         unsigned char *scratch =
             (unsigned char *)o->scratch + o->scratch_bytes * (size_t)omp_get_thread_num();
-        motet_status status = work(user, &o->parameters[i], scratch);
+        motet_status status = work(user, &o->pieces[i], scratch);
         if (status == MOTET_OK) continue;
 #pragma omp critical(motet_optimizer_failure)
         {
@@ -241,11 +304,16 @@ static motet_status square_one(void *user, motet_trained *p, void *scratch) {
 }
 
 motet_status motet_optimizer_norm(double *norm, motet_optimizer *o, const motet_backend *backend) {
-    norm_work work = {backend, o->parameters, o->squares};
-    MOTET_TRY(each_parameter(o, square_one, &work));
+    norm_work work = {backend, o->pieces, o->squares};
+    MOTET_TRY(each_piece(o, square_one, &work));
     MOTET_TRY(backend->memory->synchronize());
+    for (int i = 0; i < o->piece_count && o->sharded; i++)
+        if (o->parts[i].owner != o->communicator->rank) o->squares[i] = 0;
+    if (o->sharded) /* each square and zeros: exact */
+        MOTET_TRY(motet_communicator_all_reduce(o->communicator, o->squares, o->piece_count,
+                                                MOTET_WIRE_F64));
     double sum = 0;
-    for (int i = 0; i < o->count; i++)
+    for (int i = 0; i < o->piece_count; i++)
         sum += o->squares[i];
     *norm = sqrt(sum);
     return MOTET_OK;
@@ -261,7 +329,6 @@ typedef struct update_work {
 
 static motet_status update_one(void *user, motet_trained *p, void *scratch) {
     const update_work *work = user;
-    if (p->update == MOTET_UPDATE_TEXT) return MOTET_OK;
     if (work->attributes_only && strncmp(p->name, "attributes.", 11) != 0) return MOTET_OK;
     if (p->update == MOTET_UPDATE_MUON)
         MOTET_TRY(work->backend->muon(p->master, p->first, p->gradient, &work->muon, scratch,
@@ -291,7 +358,8 @@ motet_status motet_optimizer_step(motet_optimizer *o, const motet_backend *backe
                                       .eps = 1e-8f,
                                       .grad_scale = scale,
                                       .step = step};
-    return each_parameter(o, update_one, &work);
+    MOTET_TRY(each_piece(o, update_one, &work));
+    return motet_zero_gather_compute(o);
 }
 
 motet_optimizer_bytes motet_optimizer_memory(const motet_optimizer *o) {

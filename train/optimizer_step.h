@@ -5,19 +5,26 @@
  * (norms, biases) are the masters themselves; for f32 training all are. Matrices of the hidden
  * layers are updated by Muon, everything else by AdamW, the text encoder not at all: it has no
  * gradients and no moments.
+ *
+ * On several ranks each may keep the moments of its own part only, and update that (zero.h). Then
+ * the functions marked "collective" are called by all ranks alike.
  */
 #ifndef MOTET_OPTIMIZER_STEP_H
 #define MOTET_OPTIMIZER_STEP_H
 
 #include "infer/weights.h"
 #include "kernels/backend.h"
+#include "train/communicator.h"
+#include "train/zero.h"
 
 /* One parameter with all that belongs to it. */
 typedef struct motet_trained {
     char name[96];
     motet_update update;
     motet_tensor master, gradient, compute;
-    motet_tensor first, second; /* Muon: momentum, none; AdamW: both moments; frozen: none */
+    motet_tensor first, second; /* Muon: momentum, none; AdamW: both moments; frozen: none. No data
+                                   where this rank does not have all of them */
+    int whole;                  /* this rank has all of the moments */
 } motet_trained;
 
 typedef struct motet_optimizer {
@@ -26,13 +33,20 @@ typedef struct motet_optimizer {
     int count;
     motet_dtype dtype;          /* of the compute copies */
     const motet_memory *memory; /* where all of it is */
+    motet_communicator *communicator;
+    int sharded;            /* other ranks own parts */
+    motet_zero_part *parts; /* [piece_count] what is updated at once, and by whom */
+    motet_trained *pieces;  /* [piece_count] views of the parameters, part by part */
+    int piece_count;
     /* private */
+    motet_part *traffic; /* [piece_count] room for lists */
+    motet_arena collected;
     motet_arena master_memory, gradient_memory, moment_memory, compute_memory;
     motet_arena text_memory, shared_memory;
     void *scratch; /* scratch_bytes for each of the threads */
     size_t scratch_bytes;
     int threads;
-    double *squares; /* [count], shared memory; 0 where there is no gradient */
+    double *squares; /* [piece_count], shared memory; 0 where there is no gradient */
 } motet_optimizer;
 
 /* Takes all memory, in that of the back-end that will run, and draws the initial weights.
@@ -41,6 +55,13 @@ typedef struct motet_optimizer {
  * Weights at rest are only in master: call motet_optimizer_refresh before computing with them. */
 motet_status motet_optimizer_make(motet_optimizer **optimizer, const motet_settings *settings,
                                   const motet_text_weights *pretrained, const motet_memory *memory);
+
+/* The same for one of several ranks; train.shard decides whether each keeps only its own moments.
+ * The communicator is the caller's. */
+motet_status motet_optimizer_make_rank(motet_optimizer **optimizer, const motet_settings *settings,
+                                       const motet_text_weights *pretrained,
+                                       const motet_memory *memory,
+                                       motet_communicator *communicator);
 void motet_optimizer_free(motet_optimizer *optimizer); /* NULL is fine */
 
 /* Copies masters to the compute set: those that are trained, and with text != 0 the encoder's. */
@@ -50,14 +71,15 @@ motet_status motet_optimizer_refresh(motet_optimizer *optimizer, const motet_bac
 /* Sets all gradients to zero. */
 motet_status motet_optimizer_zero(motet_optimizer *optimizer);
 
-/* Global norm of all gradients, summed in the order of the table. May be NaN or infinite. Waits
- * for the back-end. */
+/* Global norm of all gradients, summed in the order of the table, the same bits on every rank. May
+ * be NaN or infinite. Waits for the back-end. Collective. */
 motet_status motet_optimizer_norm(double *norm, motet_optimizer *optimizer,
                                   const motet_backend *backend);
 
 /* One update with learning rates times lr_factor and gradients scaled so that their global norm is
  * at most train.clip (0: as they are); refreshes the compute set. norm: from the function above,
- * must be finite. step: 1 for the first. Weight decay acts on the matrices of Muon only. */
+ * must be finite. step: 1 for the first. Weight decay acts on the matrices of Muon only.
+ * Collective. */
 motet_status motet_optimizer_step(motet_optimizer *optimizer, const motet_backend *backend,
                                   const motet_settings *settings, int64_t step, float lr_factor,
                                   double norm);

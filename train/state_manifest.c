@@ -48,10 +48,10 @@ motet_status motet_state_manifest_write(const char *folder, int64_t step,
     char path[PATH_MAX];
     char *all = motet_settings_text(context->settings, 0);
     char *model = motet_settings_text(context->settings, 1);
-    json_t *root =
-        json_pack("{s:s, s:I, s:i, s:o, s:s, s:s?, s:s?}", "format", format_name, "step",
-                  (json_int_t)step, "ranks", 1, "corpus_sha256", corpora_of(context),
-                  "encoder_sha256", context->encoder->sha256, "model", model, "settings", all);
+    json_t *root = json_pack("{s:s, s:I, s:i, s:o, s:s, s:s?, s:s?}", "format", format_name, "step",
+                             (json_int_t)step, "ranks", context->ranks > 1 ? context->ranks : 1,
+                             "corpus_sha256", corpora_of(context), "encoder_sha256",
+                             context->encoder->sha256, "model", model, "settings", all);
     free(all);
     free(model);
     if (!root) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the manifest of %s", folder);

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "data/sha256.h"
 #include "kernels/core/log.h"
 #include "kernels/core/nearest.h"
 #include "kernels/device.h"
 #include "train/baseline.h"
+#include "train/communicator_open.h"
 #include "train/evaluate.h"
 #include "train/run_directory.h"
 #include "train/run_plan.h"
@@ -18,6 +20,7 @@
 static const char usage[] =
     "usage: motet-train [--config FILE] [--section.key=value ...]   train\n"
     "       motet-train --resume [--run.dir=DIR]                    go on with a run\n"
+    "       mpirun -n 4 motet-train ...                             on several ranks\n"
     "\n"
     "  --config FILE        settings to start from, such as configs/mini.ini\n"
     "  --resume             go on from the newest checkpoint of run.dir, with its settings.ini;\n"
@@ -31,6 +34,9 @@ static const char usage[] =
     "  --precision P        of the exported decoders: f32, bf16 (default) or int8\n"
     "  --text-precision P   of the exported text encoder: f32, bf16 or int8 (default)\n"
     "  --checkpoint DIR     for --evaluate, --export: this one instead of the newest\n"
+    "  --rank R --ranks N   this process among the ranks of a run; torchrun, mpirun and srun say\n"
+    "                       so themselves. --local-rank L (on this host), --master HOST:PORT\n"
+    "                       (where rank 0 listens)\n"
     "  --quiet              no progress on standard error\n"
     "  --help               this text\n"
     "\n"
@@ -46,6 +52,8 @@ typedef struct command {
     mode mode;
     int resume, other_corpus, quiet;
     const char *config, *export_path, *checkpoint;
+    motet_rank_flags flags;
+    motet_communicator *communicator;
     motet_dtype precision, text_precision;
     const char **overrides; /* as in argv */
     int override_count;
@@ -63,9 +71,12 @@ static void print_log(void *user, motet_log_level level, const char *line) {
     fprintf(stderr, "motet-train: %s%s\n", level == MOTET_LOG_WARN ? "warning: " : "", line);
 }
 
-static int fail(motet_status status) {
-    fprintf(stderr, "motet-train: %s\n", motet_error());
-    return motet_exit_code(status);
+/* What every rank knows is said once; what one knows ends all others, too. */
+static int fail(motet_status status, motet_communicator *c) {
+    int code = motet_exit_code(status);
+    if (c->rank == 0 || !c->agreed) fprintf(stderr, "motet-train: %s\n", motet_error());
+    if (c->ranks > 1 && !c->agreed) motet_communicator_abort(c, code);
+    return code;
 }
 
 enum flag {
@@ -74,6 +85,10 @@ enum flag {
     FLAG_PRECISION,
     FLAG_TEXT_PRECISION,
     FLAG_CHECKPOINT,
+    FLAG_RANK,
+    FLAG_RANKS,
+    FLAG_LOCAL_RANK,
+    FLAG_MASTER,
     FLAG_RESUME, /* from here on without a value */
     FLAG_OTHER_CORPUS,
     FLAG_DRY_RUN,
@@ -84,8 +99,10 @@ enum flag {
     FLAGS
 };
 static const char *const flag_names[FLAGS] = {
-    "--config",       "--export",  "--precision", "--text-precision", "--checkpoint", "--resume",
-    "--other-corpus", "--dry-run", "--evaluate",  "--baselines",      "--quiet",      "--help"};
+    "--config",     "--export",    "--precision",    "--text-precision",
+    "--checkpoint", "--rank",      "--ranks",        "--local-rank",
+    "--master",     "--resume",    "--other-corpus", "--dry-run",
+    "--evaluate",   "--baselines", "--quiet",        "--help"};
 
 static motet_status read_precision(motet_dtype *precision, const char *flag, const char *value) {
     static const char *const names[] = {"f32", "bf16", "int8"};
@@ -112,6 +129,18 @@ static motet_status apply_flag(command *c, int flag, const char *value) {
         return read_precision(&c->text_precision, "--text-precision", value);
     case FLAG_CHECKPOINT:
         c->checkpoint = value;
+        break;
+    case FLAG_RANK:
+        c->flags.rank = value;
+        break;
+    case FLAG_RANKS:
+        c->flags.ranks = value;
+        break;
+    case FLAG_LOCAL_RANK:
+        c->flags.local_rank = value;
+        break;
+    case FLAG_MASTER:
+        c->flags.master = value;
         break;
     case FLAG_RESUME:
         c->resume = 1;
@@ -192,7 +221,7 @@ static motet_status train(motet_training *t, const command *c) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    motet_loop_options options = {.out = c->quiet ? NULL : stderr,
+    motet_loop_options options = {.out = c->quiet ? NULL : stderr, /* rank 0's */
                                   .stop = &stop,
                                   .resume = c->resume ? latest : NULL,
                                   .other_corpus = c->other_corpus};
@@ -259,15 +288,28 @@ static motet_status help(void) {
     return MOTET_OK;
 }
 
-static motet_status run(const command *c) {
+static const char *variable(const char *name) {
+    return getenv(name);
+}
+
+static motet_status run(command *c) {
     if (c->mode == HELP) return help();
     motet_settings settings;
+    motet_ranks ranks;
     MOTET_TRY(resolve_settings(&settings, c));
+    MOTET_TRY(motet_ranks_find(&ranks, &c->flags, variable));
     if (c->mode == DRY_RUN) return dry_run(&settings);
-    motet_training training;
+    if (c->mode != TRAIN && ranks.ranks > 1)
+        return MOTET_FAIL(MOTET_E_USAGE, "only training runs on several ranks (%s: %d)",
+                          ranks.source, ranks.ranks);
     const motet_backend *backend;
-    MOTET_TRY(motet_device_open(&backend, settings.train_device));
-    MOTET_TRY(motet_training_open(&training, &settings, backend));
+    char device[64], program[MOTET_SHA256_HEX] = "";
+    motet_ranks_device(device, settings.train_device, &ranks, variable("CUDA_VISIBLE_DEVICES"));
+    MOTET_TRY(motet_device_open(&backend, device));
+    MOTET_TRY(motet_communicator_open(&c->communicator, &settings, &ranks, backend));
+    if (ranks.ranks > 1) MOTET_TRY(motet_sha256_file(program, "/proc/self/exe"));
+    motet_training training;
+    MOTET_TRY(motet_training_open_rank(&training, &settings, backend, c->communicator, program));
     motet_status status = c->mode == TRAIN ? train(&training, c) : use_checkpoint(&training, c);
     motet_training_close(&training);
     return status;
@@ -283,7 +325,9 @@ static void wait_passively(char **argv) {
 int main(int argc, char **argv) {
     wait_passively(argv);
     motet_log_to(print_log, NULL);
-    command c = {.precision = MOTET_BF16, .text_precision = MOTET_I8};
+    command c = {.precision = MOTET_BF16,
+                 .text_precision = MOTET_I8,
+                 .communicator = motet_communicator_single()};
     c.overrides = calloc((size_t)argc + 1, sizeof *c.overrides);
     motet_status status = c.overrides ? MOTET_OK : MOTET_FAIL(MOTET_E_MEMORY, "no memory");
     for (int i = 1; i < argc && status == MOTET_OK; i++)
@@ -292,5 +336,7 @@ int main(int argc, char **argv) {
     free(c.overrides);
     if (status == MOTET_OK && fflush(stdout) != 0)
         status = MOTET_FAIL(MOTET_E_IO, "standard output: %m");
-    return status == MOTET_OK ? 0 : fail(status);
+    int code = status == MOTET_OK ? 0 : fail(status, c.communicator);
+    motet_communicator_close(c.communicator);
+    return code;
 }

@@ -85,10 +85,12 @@ static motet_status scan_counters(motet_counters *counters, const char *text, co
     return MOTET_OK;
 }
 
-/* Each trained tensor with the name that it has in the file; returns their number. */
+/* Each trained tensor with the name that it has in the file; returns their number. Moments that
+ * other ranks have are listed, without data. */
 typedef struct state_tensor {
     char name[NAME];
     motet_tensor tensor;
+    int parameter, kind; /* 0 master, 1 first, 2 second */
 } state_tensor;
 
 static int list_tensors(state_tensor *list, const motet_optimizer *optimizer) {
@@ -99,10 +101,12 @@ static int list_tensors(state_tensor *list, const motet_optimizer *optimizer) {
         const motet_tensor tensors[] = {p->master, p->first, p->second};
         static const char *const kinds[] = {"master", "first", "second"};
         for (int k = 0; k < 3; k++) {
-            if (!tensors[k].data) continue;
+            if (!tensors[k].rank) continue;
             state_tensor *entry = &list[count++];
             snprintf(entry->name, sizeof entry->name, "%s/%s", kinds[k], p->name);
             entry->tensor = tensors[k];
+            entry->parameter = i;
+            entry->kind = k;
         }
     }
     return count;
@@ -204,19 +208,23 @@ static int same_shape(motet_tensor a, motet_tensor b) {
     return 1;
 }
 
-/* copy NULL: only checks. */
+/* into NULL: only checks. */
 static motet_status load_tensors(const state_tensor *list, int count, motet_safetensors *file,
-                                 const char *path, const motet_memory *copy) {
+                                 const char *path, motet_optimizer *into) {
     for (int i = 0; i < count; i++) {
         motet_tensor found;
         MOTET_TRY(motet_safetensors_get(&found, file, list[i].name));
         if (!same_shape(found, list[i].tensor))
             return MOTET_FAIL(MOTET_E_DATA, "%s: %s has another shape or dtype than the model",
                               path, list[i].name);
-        if (copy)
+        if (!into) continue;
+        if (list[i].kind == 0)
+            MOTET_TRY(into->memory->copy(list[i].tensor.data, found.data,
+                                         (size_t)motet_tensor_count(found) *
+                                             motet_dtype_bytes(found.dtype)));
+        else
             MOTET_TRY(
-                copy->copy(list[i].tensor.data, found.data,
-                           (size_t)motet_tensor_count(found) * motet_dtype_bytes(found.dtype)));
+                motet_zero_place_moment(into, list[i].parameter, list[i].kind == 2, found.data));
     }
     return MOTET_OK;
 }
@@ -235,7 +243,7 @@ static motet_status read_state(motet_optimizer *optimizer, motet_counters *count
         status = MOTET_FAIL(MOTET_E_DATA, "%s: %d tensors, but the model has %d", path,
                             motet_safetensors_count(file), count);
     if (status == MOTET_OK) status = load_tensors(list, count, file, path, NULL);
-    if (status == MOTET_OK) status = load_tensors(list, count, file, path, optimizer->memory);
+    if (status == MOTET_OK) status = load_tensors(list, count, file, path, optimizer);
     if (status == MOTET_OK) *counters = next;
     motet_safetensors_close(file);
     free(list);

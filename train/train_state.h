@@ -38,10 +38,13 @@ typedef struct motet_state_context {
     const motet_settings *settings;
     motet_corpus *const *corpora;
     int corpus_count;
+    int ranks; /* that train; 0 is 1 */
     const motet_encoder *encoder;
 } motet_state_context;
 
-/* Writes the three files into an existing folder, each complete or not there. */
+/* Writes the three files into an existing folder, each complete or not there. What is written does
+ * not depend on the number of ranks, but for a note in the manifest; of a sharded optimizer only
+ * rank 0 can write, after motet_training_collect. */
 motet_status motet_train_state_write(const char *folder, const motet_optimizer *optimizer,
                                      const motet_counters *counters,
                                      const motet_state_context *context);
@@ -55,7 +58,8 @@ motet_status motet_train_state_export(const char *path, const motet_optimizer *o
 /* Reads a folder back. Everything is checked before anything is changed: the manifest, size and
  * hash of the state, name and shape of every tensor, that the [model] settings, the encoder and
  * (unless other_corpus) the corpora are the same. MOTET_E_DATA names the file that is wrong,
- * MOTET_E_USAGE what differs. The caller refreshes the optimizer afterwards. */
+ * MOTET_E_USAGE what differs. Each rank reads all weights and its own moments. The caller refreshes
+ * the optimizer afterwards. */
 motet_status motet_train_state_read(motet_optimizer *optimizer, motet_counters *counters,
                                     const char *folder, const motet_state_context *context,
                                     int other_corpus);

@@ -10,8 +10,13 @@
 #include "train/matmul_onednn.h"
 #include "train/schedule.h"
 
-static motet_status check(const motet_settings *s) {
+static motet_status check(const motet_settings *s, int ranks) {
     MOTET_TRY(motet_settings_check(s));
+    if (s->train_accumulate % ranks)
+        return MOTET_FAIL(MOTET_E_USAGE,
+                          "train.accumulate = %d micro-batches cannot be shared equally by %d "
+                          "ranks: give a multiple (a step is accumulate x rows events)",
+                          s->train_accumulate, ranks);
     if (s->model_window > s->train_rows)
         return MOTET_FAIL(MOTET_E_USAGE, "model.window = %d events do not fit into train.rows = %d",
                           s->model_window, s->train_rows);
@@ -67,7 +72,12 @@ static motet_status open_model(motet_training *t) {
     motet_model_input_layout(&t->input, &t->input_memory, s);
     MOTET_TRY(motet_arena_bind(&t->input_memory));
     motet_model_input_layout(&t->input, &t->input_memory, s);
-    MOTET_TRY(motet_optimizer_make(&t->optimizer, s, t->encoder.weights, t->backend.memory));
+    MOTET_TRY(motet_optimizer_make_rank(&t->optimizer, s, t->encoder.weights, t->backend.memory,
+                                        t->communicator));
+    MOTET_TRY(motet_gradient_tree_make(&t->tree, s, t->backend.memory,
+                                       s->train_accumulate / t->communicator->ranks));
+    t->losses = calloc((size_t)s->train_accumulate, sizeof *t->losses);
+    if (!t->losses) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the losses of a step");
     return motet_gradient_make(&t->gradient, s, t->optimizer->dtype, t->backend.memory);
 }
 
@@ -82,26 +92,85 @@ static motet_status start_weights(motet_training *t) {
     return motet_optimizer_refresh(t->optimizer, &t->backend, 1);
 }
 
-motet_status motet_training_open(motet_training *t, const motet_settings *settings,
-                                 const motet_backend *backend) {
+/* Where things are may differ from rank to rank: what they are is compared instead. */
+static int is_place(const char *line) {
+    static const char *const keys[] = {"corpus = ", "encoder = ", "vocab = "};
+    for (int i = 0; i < 3; i++)
+        if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
+    return 0;
+}
+
+/* All that ranks must have alike, as lines; malloc'd. */
+static motet_status identity(char **text, const motet_training *t, const char *program) {
+    char *settings = motet_settings_text(&t->settings, 0);
+    size_t size = (settings ? strlen(settings) : 0) + 128 * ((size_t)t->corpus_count + 3);
+    char *out = settings ? malloc(size) : NULL;
+    *text = out;
+    if (!out) {
+        free(settings);
+        return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the settings' text");
+    }
+    size_t used = 0;
+    for (const char *line = settings; *line;) {
+        size_t length = strcspn(line, "\n") + 1;
+        if (!line[length - 1]) length--;
+        if (!is_place(line)) memcpy(out + used, line, length), used += length;
+        line += length;
+    }
+    free(settings);
+    used += (size_t)snprintf(out + used, size - used, "[files]\n");
+    for (int i = 0; i < t->corpus_count; i++)
+        used += (size_t)snprintf(out + used, size - used, "corpus SHA-256 %.64s\n",
+                                 motet_corpus_sha256(t->corpora[i]));
+    used += (size_t)snprintf(out + used, size - used, "encoder SHA-256 %.64s\n", t->encoder.sha256);
+    snprintf(out + used, size - used, "program SHA-256 %.64s\n", program ? program : "");
+    return MOTET_OK;
+}
+
+static motet_status open_all(motet_training *t) {
+    MOTET_TRY(check(&t->settings, t->communicator->ranks));
+    MOTET_TRY(open_corpora(t));
+    MOTET_TRY(motet_encoder_open(&t->encoder, &t->settings, t->corpora, t->corpus_count));
+    MOTET_TRY(open_loaders(t));
+    MOTET_TRY(open_model(t));
+    return start_weights(t);
+}
+
+static motet_status compare_ranks(motet_training *t, const char *program) {
+    char *text;
+    if (t->communicator->ranks == 1) return MOTET_OK;
+    motet_status status = motet_communicator_agree(t->communicator, identity(&text, t, program));
+    if (status == MOTET_OK) status = motet_communicator_same_text(t->communicator, text);
+    free(text);
+    return status;
+}
+
+motet_status motet_training_open_rank(motet_training *t, const motet_settings *settings,
+                                      const motet_backend *backend,
+                                      motet_communicator *communicator, const char *program) {
     memset(t, 0, sizeof *t);
     t->settings = *settings;
     t->backend = *backend;
+    t->communicator = communicator ? communicator : motet_communicator_single();
     if (backend == motet_backend_cpu()) t->backend.matmul = motet_onednn_matmul;
     if (settings->train_threads > 0) omp_set_num_threads(settings->train_threads);
-    motet_status status = check(settings);
-    if (status == MOTET_OK) status = open_corpora(t);
-    if (status == MOTET_OK)
-        status = motet_encoder_open(&t->encoder, &t->settings, t->corpora, t->corpus_count);
-    if (status == MOTET_OK) status = open_loaders(t);
-    if (status == MOTET_OK) status = open_model(t);
-    if (status == MOTET_OK) status = start_weights(t);
+    t->communicator->timeout_s = 0; /* disks differ */
+    motet_status status = motet_communicator_agree(t->communicator, open_all(t));
+    if (status == MOTET_OK) status = compare_ranks(t, program);
+    t->communicator->timeout_s = settings->train_timeout;
     if (status != MOTET_OK) motet_training_close(t);
     return status;
 }
 
+motet_status motet_training_open(motet_training *t, const motet_settings *settings,
+                                 const motet_backend *backend) {
+    return motet_training_open_rank(t, settings, backend, NULL, NULL);
+}
+
 void motet_training_close(motet_training *t) {
     motet_gradient_free(t->gradient);
+    motet_gradient_tree_free(&t->tree);
+    free(t->losses);
     motet_optimizer_free(t->optimizer);
     motet_arena_free(&t->input_memory);
     motet_batch_free(&t->batch);
@@ -120,35 +189,70 @@ motet_state_context motet_training_context(const motet_training *t) {
     return (motet_state_context){.settings = &t->settings,
                                  .corpora = t->corpora,
                                  .corpus_count = t->corpus_count,
+                                 .ranks = t->communicator->ranks,
                                  .encoder = &t->encoder};
 }
 
 motet_status motet_training_load(motet_training *t, const char *folder, int other_corpus) {
     motet_state_context context = motet_training_context(t);
-    MOTET_TRY(motet_train_state_read(t->optimizer, &t->counters, folder, &context, other_corpus));
+    motet_status status =
+        motet_train_state_read(t->optimizer, &t->counters, folder, &context, other_corpus);
+    MOTET_TRY(motet_communicator_agree(t->communicator, status));
     return motet_optimizer_refresh(t->optimizer, &t->backend, 0);
 }
 
+motet_status motet_training_add_losses(motet_losses *sum, motet_losses *slots,
+                                       const motet_training *t, int64_t count) {
+    int ranks = t->communicator->ranks;
+    int64_t row = (count + ranks - 1) / ranks;
+    motet_part *parts = calloc((size_t)ranks, sizeof *parts);
+    if (!parts) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the losses of %d ranks", ranks);
+    for (int r = 0; r < ranks; r++)
+        parts[r] = (motet_part){slots + r * row, row * (int64_t)sizeof *slots, r};
+    motet_status status =
+        motet_communicator_all_gather(t->communicator, parts, ranks, MOTET_WIRE_BYTES);
+    free(parts);
+    for (int64_t i = 0; i < count && status == MOTET_OK; i++)
+        motet_losses_add(sum, &slots[i % ranks * row + i / ranks]);
+    return status;
+}
+
+motet_status motet_training_collect(motet_training *t) {
+    MOTET_TRY(motet_zero_gather_masters(t->optimizer));
+    return motet_zero_collect_moments(t->optimizer);
+}
+
+void motet_training_release(motet_training *t) {
+    motet_zero_release_moments(t->optimizer);
+}
+
 /* Gradients of the mean over the fields of a micro-batch, averaged over the micro-batches. */
-static motet_status accumulate(motet_losses *losses, motet_training *t) {
+static motet_status one_leaf(void *user, motet_weights *gradients, int64_t leaf) {
+    motet_training *t = user;
     const motet_settings *s = &t->settings;
+    const motet_communicator *c = t->communicator;
     int64_t parts = s->train_accumulate;
-    for (int64_t part = 0; part < parts; part++) {
-        int64_t index = t->counters.step * parts + part;
-        MOTET_TRY(motet_loader_batch(&t->batch, t->train, index, 0));
-        MOTET_TRY(
-            motet_model_input_build(&t->input, &t->batch, t->encoder.tokenizer, s, index, 0, 0));
-        double scale = 1.0 / ((double)t->input.targets * (double)parts);
-        MOTET_TRY(motet_gradient_run(losses, t->optimizer->gradients, t->gradient, &t->backend,
-                                     t->optimizer->compute, s, &t->input, (float)scale));
-    }
-    return MOTET_OK;
+    int64_t index = t->counters.step * parts + leaf * c->ranks + c->rank;
+    motet_losses *losses = &t->losses[c->rank * (parts / c->ranks) + leaf];
+    MOTET_TRY(motet_loader_batch(&t->batch, t->train, index, 0));
+    MOTET_TRY(motet_model_input_build(&t->input, &t->batch, t->encoder.tokenizer, s, index, 0, 0));
+    double scale = 1.0 / ((double)t->input.targets * (double)parts);
+    memset(losses, 0, sizeof *losses);
+    return motet_gradient_run(losses, gradients, t->gradient, &t->backend, t->optimizer->compute, s,
+                              &t->input, (float)scale);
+}
+
+static motet_status sum_gradients(motet_losses *losses, motet_training *t) {
+    motet_optimizer *o = t->optimizer;
+    MOTET_TRY(motet_gradient_tree_run(&t->tree, o->gradients, &o->gradient_memory, &t->backend,
+                                      one_leaf, t));
+    MOTET_TRY(motet_zero_reduce_gradients(o));
+    return motet_training_add_losses(losses, t->losses, t, t->settings.train_accumulate);
 }
 
 motet_status motet_training_step(motet_step_report *report, motet_training *t) {
     memset(report, 0, sizeof *report);
-    MOTET_TRY(motet_optimizer_zero(t->optimizer));
-    MOTET_TRY(accumulate(&report->losses, t));
+    MOTET_TRY(sum_gradients(&report->losses, t));
     MOTET_TRY(motet_optimizer_norm(&report->norm, t->optimizer, &t->backend));
     report->lr_factor = motet_schedule_factor(&t->settings, t->counters.step);
     report->skipped = !isfinite(report->norm) || !isfinite(motet_losses_per_event(&report->losses));

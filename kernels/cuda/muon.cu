@@ -72,6 +72,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                         int64_t range, float scale, float momentum, int vector) {
     const int64_t start = blockIdx.x * range, end = min(count, start + range);
     double sum = 0;
+#pragma unroll 1
     for (int64_t at = start + threadIdx.x * 4; at < end; at += THREADS * 4) {
         const float4 g = scaled(load4(grad, at, count, vector), scale);
         const float4 b = combined(load4(buffer, at, count, vector), momentum, g, 1);

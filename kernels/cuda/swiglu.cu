@@ -15,7 +15,8 @@ ROW_INLINE int64_t packed(const motet_flat_job &j, int64_t i) {
 template <int OUT, int GU> ROW_INLINE void forward(const motet_flat_job &j) {
     constexpr int C = row_chunk(OUT, GU);
     const int64_t first = flat_first<C>();
-    if (j.vector && first < j.count) { /* the width is a multiple of C */
+    if (j.vector) { /* the width is a multiple of C */
+        if (first >= j.count) return;
         const int64_t at = packed(j, first);
         float g[C], u[C];
         row_load<GU>(g, j.a.data, at);
@@ -29,7 +30,7 @@ template <int OUT, int GU> ROW_INLINE void forward(const motet_flat_job &j) {
     const motet_row_array out = {j.out.data, OUT}, gu = {j.a.data, GU};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++) {
-        const int64_t at = packed(j, i);
+        const int64_t at = i + i / j.width * j.width;
         const float g = row_get(gu, at);
         row_set(out, i, g * sigmoid(g) * row_get(gu, at + j.width));
     }
@@ -46,7 +47,8 @@ ROW_INLINE void backward_one(float *g, float *u, float d) {
 template <int OUT, int GU> ROW_INLINE void backward(const motet_flat_job &j) {
     constexpr int C = row_chunk(OUT, GU);
     const int64_t first = flat_first<C>();
-    if (j.vector && first < j.count) {
+    if (j.vector) {
+        if (first >= j.count) return;
         const int64_t at = packed(j, first);
         float g[C], u[C], d[C];
         row_load<GU>(g, j.a.data, at);
@@ -62,7 +64,7 @@ template <int OUT, int GU> ROW_INLINE void backward(const motet_flat_job &j) {
     const motet_row_array out = {j.out.data, OUT}, gu = {j.a.data, GU};
 #pragma unroll 1
     for (int64_t i = first; i < min(first + C, j.count); i++) {
-        const int64_t at = packed(j, i);
+        const int64_t at = i + i / j.width * j.width;
         float g = row_get(gu, at), u = row_get(gu, at + j.width);
         backward_one(&g, &u, row_get(j.b, i));
         row_set(out, at, g);

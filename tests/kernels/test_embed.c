@@ -203,16 +203,21 @@ static void test_tiles(void **state) {
 /* A wrong id is seen, and not used, for every type, and where vectors cannot be used. */
 static void test_bad_ids(void **state) {
     (void)state;
+    /* 264 columns: beyond what a device's warp sums. */
     const motet_dtype tables[] = {MOTET_F32, MOTET_BF16, MOTET_I8};
     for (int types = 0; types < 12; types++) {
         motet_dtype type = op_floats[types % 2];
-        motet_tensor table = op_matrix(tables[types / 4], 4, 8), ids = op_matrix(MOTET_I32, 3, 2);
-        motet_tensor out = types / 2 % 2 ? op_askew(type, 3, 8) : op_matrix(type, 3, 8);
+        motet_tensor table = op_matrix(tables[types / 4], 4, 264),
+                     ids = op_matrix(MOTET_I32, 3, 40);
+        motet_tensor out = types / 2 % 2 ? op_askew(type, 3, 264) : op_matrix(type, 3, 264);
         op_fill_normal(table, 1, 1.0);
         op_fill(ids, 0);
-        op_set(ids, 5, 4);
-        op_fails(op_backend()->embed_forward(out, table, ids), MOTET_E_USAGE,
-                 op_on_cpu() ? "id 4 in row 2" : "row 2 has id 4");
+        for (int at = 1; at < 40; at += 36) { /* among a warp's first ids, and its second ones */
+            op_set(ids, 2 * 40 + at, 4);
+            op_fails(op_backend()->embed_forward(out, table, ids), MOTET_E_USAGE,
+                     op_on_cpu() ? "id 4 in row 2" : "row 2 has id 4");
+            op_set(ids, 2 * 40 + at, 0);
+        }
     }
     /* Among so many entries that a device counts them in several chunks. */
     motet_tensor ids = op_matrix(MOTET_I32, 3000, 1), dout = op_matrix(MOTET_F32, 3000, 8);

@@ -78,12 +78,16 @@ static void test_convert_stochastic(void **state) {
     for (int i = 0; i < 31; i++)
         op_set(few, i, want[i] = special[i % 6]);
     const uint32_t quietest = 0x7f800001; /* a NaN whose upper half is infinity's */
-    for (int i = 0; i < 31; i += i < 4 ? 1 : 13) {
+    for (int i = 0; i < 31; i += i == 3 ? 25 : 1) {
         memcpy((float *)few.data + i, &quietest, sizeof quietest);
         want[i] = NAN;
     }
     op_ok(op_backend()->convert_stochastic(out, few, 1, 1));
     op_assert_equal("special", out, want);
+    motet_tensor askew = op_askew(MOTET_F32, 1, 31), row = op_matrix(MOTET_BF16, 1, 31);
+    memcpy(askew.data, few.data, 31 * sizeof(float));
+    op_ok(op_backend()->convert_stochastic(row, askew, 1, 1));
+    op_assert_equal("special, one by one", row, want);
     op_fails(op_backend()->convert_stochastic(few, few, 1, 1), MOTET_E_USAGE,
              "convert_stochastic: ");
 }
