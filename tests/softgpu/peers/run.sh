@@ -8,7 +8,7 @@ version=4.2.0.0 sha256=f9599ada45c7bcb6bf53f7d3f0a7d154183e53451c01bfa59eecd37dd
 mkdir -p "$folder"
 wheel=$folder/nvidia_cutlass-$version-py3-none-any.whl
 include=$folder/cutlass/cutlass_library/source/include util=$folder/cutlass/cutlass_library/source/tools/util/include
-if ! [ -d "$include" ]; then
+if ! [ -d "$include" ] || ! [ -d "$util" ]; then
     python3 -m pip download -q --no-deps -d "$folder" "nvidia-cutlass==$version"
     echo "$sha256  $wheel" | sha256sum --check --status || {
         echo "run.sh: $wheel is not the file that it should be" >&2
