@@ -72,7 +72,8 @@ static __device__ __forceinline__ void queries(void *dq, float *delta, const T *
         tile_products<W>(slope, change + warp * TILE_OWN * (W + TILE_PAD), value);
 #pragma unroll
         for (int r = 0; r < TILE_OWN; r++) {
-            const bool seen = own + r < at.queries && j + lane < attention_seen(spec, at, own + r);
+            /* Rows behind the last query are computed, and not stored. */
+            const bool seen = j + lane < attention_seen(spec, at, own + r);
             const float p = attention_exp2(score[r] - log_sum[r]);
             slopes[r * TILE_WEIGHTS + lane] = seen ? p * (slope[r] - mean[r]) : 0.0f;
         }

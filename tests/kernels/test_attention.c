@@ -14,6 +14,8 @@ static bool use_level(int l) {
     return op_on_cpu() ? motet_simd_limit(levels[l]) == levels[l] : l == 0;
 }
 
+#define GAP 0x1p-20
+
 /* One problem: q, k and v in packed rows of their own pitches, and what the reference says. */
 typedef struct problem {
     motet_attention_spec spec;
@@ -52,11 +54,12 @@ static problem make_problem(motet_dtype dtype, int heads, int width, int sequenc
     op_fill_normal(p.k, seed + 1, 1.5);
     op_fill_normal(p.v, seed + 2, 1.0);
     op_fill_normal(p.dout, seed + 3, 1.0);
-    /* The columns between rows belong to somebody else: what is there must stay. */
-    op_fill(p.out, 77.0);
-    op_fill(p.dq, 77.0);
-    op_fill(p.dk, 77.0);
-    op_fill(p.dv, 77.0);
+    /* The columns between rows belong to somebody else: what is there must stay. It is small, so
+     * that it does not count as something to be near to. */
+    op_fill(p.out, GAP);
+    op_fill(p.dq, GAP);
+    op_fill(p.dk, GAP);
+    op_fill(p.dv, GAP);
     return p;
 }
 
@@ -130,6 +133,13 @@ static void run(problem *p) {
                                            p->v, &p->spec));
 }
 
+/* The columns behind each row's heads hold GAP still. */
+static void check_gaps(motet_tensor t, int64_t row) {
+    for (int64_t n = 0; n < t.dims[0]; n++)
+        for (int64_t c = row; c < t.dims[1]; c++)
+            assert_true(op_get(t, n * t.dims[1] + c) == GAP);
+}
+
 static void check_problem(const char *name, problem *p) {
     char what[160];
     const bool bf16 = p->q.dtype == MOTET_BF16 || p->dq.dtype == MOTET_BF16;
@@ -147,6 +157,11 @@ static void check_problem(const char *name, problem *p) {
     CLOSE(dk, bf16 ? 2e-5 : 1e-10);
     CLOSE(dv, bf16 ? 2e-5 : 1e-10);
 #undef CLOSE
+    const int64_t row = p->spec.heads * p->spec.width;
+    check_gaps(p->out, row);
+    check_gaps(p->dq, row);
+    check_gaps(p->dk, row);
+    check_gaps(p->dv, row);
 }
 
 static void test_parity(void **state) {
@@ -188,8 +203,7 @@ static void test_ends(void **state) {
     }
     for (int w = 16; w <= 128; w *= 2)
         for (int d = 0; d < 2; d++) {
-            problem p =
-                make_problem(op_floats[d], 1, w, SEQUENCES, queries, keys, (w >> 5 & 1) == d, 31);
+            problem p = make_problem(op_floats[d], 1, w, SEQUENCES, queries, keys, true, 31);
             for (int n = 1; n < SEQUENCES; n += 2) {
                 op_fill(motet_tensor_rows(p.q, p.q_offsets[n], 1), NAN);
                 op_fill(motet_tensor_rows(p.k, p.k_offsets[n], 1), NAN);
@@ -236,6 +250,24 @@ static void test_large_scores(void **state) {
     run(&p);
     op_assert_close("out", p.out, p.want_out, 1e-6);
     op_assert_close("lse", p.lse, p.want_lse, 1e-11);
+}
+
+/* Each key scores so much above those before it that they would weigh nothing beside it: one that
+ * is not seen yet may not even be looked at. */
+static void test_unseen_is_larger(void **state) {
+    for (int w = 16; w <= 128; w *= 2)
+        for (int d = 0; d < 2; d++) {
+            const int n = 40;
+            problem p = make_problem(op_floats[d], 1, w, 1, &n, &n, true, 1);
+            op_fill(p.q, 1.0);
+            for (int i = 0; i < n; i++)
+                op_fill(motet_tensor_rows(p.k, i, 1), 200.0 * i / sqrt(w));
+            refer(&p);
+            op_ok(op_backend()->attention_forward(p.out, p.lse, p.q, p.k, p.v, &p.spec));
+            op_assert_close("out", p.out, p.want_out, op_limit(op_floats[d]));
+            op_assert_close("lse", p.lse, p.want_lse, 1e-11);
+            assert_int_equal(op_teardown(state), 0);
+        }
 }
 
 static void test_nothing_seen(void **state) {
@@ -458,9 +490,9 @@ static void test_gradient_types(void **state) {
         p.dq = op_matrix(op_floats[!d], p.queries, p.spec.q_pitch);
         p.dk = op_matrix(op_floats[!d], p.keys, p.spec.k_pitch);
         p.dv = op_matrix(op_floats[!d], p.keys, p.spec.v_pitch);
-        op_fill(p.dq, 77.0);
-        op_fill(p.dk, 77.0);
-        op_fill(p.dv, 77.0);
+        op_fill(p.dq, GAP);
+        op_fill(p.dk, GAP);
+        op_fill(p.dv, GAP);
         check_problem("other type", &p);
         assert_int_equal(op_teardown(state), 0);
     }
@@ -468,10 +500,10 @@ static void test_gradient_types(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_parity),    op_test(test_ends),         op_test(test_long),
-        op_test(test_exact),     op_test(test_large_scores), op_test(test_nothing_seen),
-        op_test(test_nan_shows), op_test(test_gradient),     op_test(test_gradient_types),
-        op_test(test_decode),    op_test(test_refusals),
+        op_test(test_parity),         op_test(test_ends),      op_test(test_unseen_is_larger),
+        op_test(test_long),           op_test(test_exact),     op_test(test_large_scores),
+        op_test(test_nothing_seen),   op_test(test_nan_shows), op_test(test_gradient),
+        op_test(test_gradient_types), op_test(test_decode),    op_test(test_refusals),
     };
     const struct CMUnitTest on_threads[] = {op_test(test_threads), op_test(test_decode_threads)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

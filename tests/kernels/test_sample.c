@@ -303,51 +303,6 @@ static void test_ties_go_to_the_lower(void **state) {
     }
 }
 
-/* Equal weights and a top_p that a whole number of them reaches exactly: so many stay, wherever in
- * a device's rounds the last of them is. */
-static void test_exact_share(void **state) {
-    static const int sizes[] = {64, 256, 1024, 4096, 8192};
-    uint64_t lowest = 0, highest = 0;
-    extreme_counters(&lowest, &highest);
-    for (int i = 0; i < OP_COUNT(sizes); i++) {
-        const int symbols = sizes[i], rows = symbols == 64 ? 2 : 8;
-        motet_tensor logits = op_matrix(MOTET_F32, rows, symbols);
-        motet_sample_params *p = some_params(rows);
-        motet_sample_result *results = some_results(rows);
-        op_fill(logits, 1.0);
-        for (int b = 0; b < rows; b++) {
-            p[b].top_p = (float)(b * 32 + 16 + (symbols > 256 ? symbols / 2 : 0)) / (float)symbols;
-            p[b].counter = highest;
-        }
-        op_ok(op_backend()->sample(results, logits, op_none(), op_none(), op_none(), p));
-        for (int b = 0; b < rows; b++)
-            assert_int_equal(results[b].symbol, (int)(p[b].top_p * (float)symbols) - 1);
-        assert_int_equal(op_teardown(state), 0);
-    }
-}
-
-/* Rows of whole words, so that masks end with the last symbol, in each of a device's rounds. */
-static void test_whole_words(void **state) {
-    static const int bases[] = {0, 256, 1024, 4096};
-    for (int i = 0; i < OP_COUNT(bases); i++) {
-        for (int symbols = bases[i] + 32; symbols <= bases[i] + 256; symbols += 32) {
-            motet_tensor logits = op_matrix(MOTET_F32, 2, symbols), other = op_copy(logits);
-            motet_tensor legal = mask(2, symbols, 3, 0.6), seen = mask(2, symbols, 4, 0.3);
-            op_fill_normal(logits, 1, 2.0);
-            op_fill_normal(other, 2, 2.0);
-            motet_sample_params *p = some_params(2);
-            for (int b = 0; b < 2; b++)
-                p[b].guidance = 2, p[b].repetition_penalty = 1.25f, p[b].counter = (uint64_t)b;
-            motet_sample_result *one = some_results(2), *two = some_results(2);
-            op_ok(motet_cpu_sample(one, logits, other, legal, seen, p));
-            op_ok(op_backend()->sample(two, logits, other, legal, seen, p));
-            for (int b = 0; b < 2; b++)
-                assert_int_equal(one[b].symbol, two[b].symbol);
-            assert_int_equal(op_teardown(state), 0);
-        }
-    }
-}
-
 static void test_greedy(void **state) {
     (void)state;
     motet_tensor logits = op_matrix(MOTET_F32, 1, 70), legal = op_matrix(MOTET_I32, 1, 3);
@@ -551,11 +506,11 @@ static void test_same_draws(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        op_test(test_chi_square),  op_test(test_draw_is_inverse_cdf),
-        op_test(test_selection),   op_test(test_ties_go_to_the_lower),
-        op_test(test_exact_share), op_test(test_whole_words),
-        op_test(test_greedy),      op_test(test_guidance),
-        op_test(test_infinite),    op_test(test_refusals),
+        op_test(test_chi_square), op_test(test_draw_is_inverse_cdf),
+        op_test(test_selection),  op_test(test_ties_go_to_the_lower),
+
+        op_test(test_greedy),     op_test(test_guidance),
+        op_test(test_infinite),   op_test(test_refusals),
         op_test(test_same_draws),
     };
     const struct CMUnitTest on_threads[] = {op_test(test_threads_and_levels)};
