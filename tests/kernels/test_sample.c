@@ -508,7 +508,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         op_test(test_chi_square), op_test(test_draw_is_inverse_cdf),
         op_test(test_selection),  op_test(test_ties_go_to_the_lower),
-
         op_test(test_greedy),     op_test(test_guidance),
         op_test(test_infinite),   op_test(test_refusals),
         op_test(test_same_draws),
