@@ -32,7 +32,7 @@ LINK   = $(CC) $(filter -fsanitize%,$(OPT_$(BUILD))) -fopenmp $(CFLAGS) $(LDFLAG
 CFLAGS_data   := $(shell pkg-config --cflags smf 2>/dev/null) $(shell pkg-config --cflags hdf5 2>/dev/null)
 LIBS_midi     := $(shell pkg-config --libs smf 2>/dev/null || echo -lsmf) -ljansson -lutf8proc
 LIBS_corpus   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
-LIBS_train    := -ldnnl
+LIBS_train    := -ldnnl -lmicrohttpd
 
 # A room's library holds its .c files, programs excepted. data/ is two libraries: what motet itself
 # needs, and what touches HDF5 (corpus*.c, loader*.c, build*.c), which motet must not link.
@@ -135,6 +135,7 @@ $(VARIANT)/tests/slow/test_%: $(VARIANT)/tests/slow/test_%.o $(call objects,$(wi
 
 include kernels/cuda/cuda.mk
 include train/mpi/mpi.mk
+include tests/nccl/nccl.mk
 
 # softgpu, the tests' GPU: a libcuda.so.1 that runs PTX. Its own tests link it without the driver's names.
 SOFTGPU     := $(VARIANT)/tests/softgpu/libcuda.so.1
@@ -152,11 +153,12 @@ $(VARIANT)/tests/softgpu/test_%: $(VARIANT)/tests/softgpu/test_%.o $(call object
 	$(Q)$(LINK) $^ -lzstd -lcmocka -lm $(LDLIBS) -o $@
 
 .PHONY: tests $(ROOMS:%=tests-%)
-tests: $(call test_bin,$(TESTS)) $(if $(NVCC),$(SOFTGPU)) ## build every test program
+tests: $(call test_bin,$(TESTS)) $(if $(NVCC),$(SOFTGPU)) $(TEST_NCCL) ## build every test program
 $(foreach r,$(ROOMS),$(eval tests-$(r): $(call test_bin,$(wildcard tests/$(r)/test_*.c))))
 
 BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.c))
-$(BIN)/profile_kernels: $(VARIANT)/tests/bench/profile_kernels.o $(L_kernels)
+bench_cases := $(call objects,$(addprefix tests/bench/,kernel_cases.c kernel_cases_attention.c case_tensors.c))
+$(BIN)/profile_kernels $(BIN)/bench_device: $(BIN)/%: $(VARIANT)/tests/bench/%.o $(bench_cases) $(L_kernels)
 	$(call say,LD)
 	$(Q)$(LINK) $^ -lm $(LDLIBS) -o $@
 $(BIN)/bench_%: $(VARIANT)/tests/bench/bench_%.o $(L_train)
@@ -177,7 +179,7 @@ LINTS     := format tidy layers headers banned lean
 # What needs packages is made by a second make, which finds them; on all cores unless -j was given.
 again = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: run test test-softgpu test-mutants profile-kernels test-slow bench fuzz lint $(LINTS:%=check-%) install clean
+.PHONY: run test test-softgpu test-mutants profile-kernels test-slow soak bench fuzz lint $(LINTS:%=check-%) install clean
 run: ## install what is missing, build, and write PROMPT="..." as a .mid here
 	@scripts/install_deps.sh run
 	@$(again) $(BIN)/motet
@@ -208,10 +210,15 @@ profile-kernels: ## what each kernel does at the model's shapes, counted on soft
 
 test-slow: ## what takes longer: CUTLASS and CUB, and the mini model, on softgpu; a thousand pieces
 	@scripts/install_deps.sh test
-	@$(again) all $(SOFTGPU) $(call test_bin,$(wildcard tests/slow/test_*.c))
-	@tests/softgpu/peers/run.sh $(NVCC) $(VARIANT)/tests/softgpu $(O)/peers
+	@$(again) all $(BIN)/profile_kernels $(SOFTGPU) $(call test_bin,$(wildcard tests/slow/test_*.c))
+	@tests/softgpu/peers/run.sh $(NVCC) $(VARIANT)/tests/softgpu $(O)/peers $(BIN)
 	@DEVICE=softgpu SEEDS=1 SOFTGPU_CHECK=bounds scripts/run_tests.sh $(VARIANT) $(BIN) slow/
-	@python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
+	@MOTET_MODEL="$${MOTET_MODEL:-infer/pretrained/motet-mini.safetensors}" /usr/bin/python3 -B scripts/thousand_pieces.py --motet $(BIN)/motet --motet-data $(BIN)/motet-data 1000
+
+soak: ## kill -9 at 100 moments of a run, and ranks that hang or never come at their own time-outs
+	@scripts/install_deps.sh test
+	@$(again) all
+	@MOTET_KILLS=100 MOTET_SOAK=1 scripts/run_tests.sh $(VARIANT) $(BIN) scripts/test_crash
 
 bench: ## speed beside the peers; TORCH_PYTHON=python with torch adds PyTorch
 	@scripts/install_deps.sh test

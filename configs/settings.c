@@ -39,6 +39,11 @@ motet_status motet_settings_check(const motet_settings *s) {
     if (strcmp(s->train_dtype, "bf16") && strcmp(s->train_dtype, "f32"))
         return MOTET_FAIL(MOTET_E_USAGE, "train.dtype = %.60s is neither bf16 nor f32",
                           s->train_dtype);
+    if (strcmp(s->train_recompute, "none") && strcmp(s->train_recompute, "selective") &&
+        strcmp(s->train_recompute, "full"))
+        return MOTET_FAIL(MOTET_E_USAGE,
+                          "train.recompute = %.60s is neither none nor selective nor full",
+                          s->train_recompute);
     if (strcmp(s->train_part, "all") && !motet_settings_attributes_only(s))
         return MOTET_FAIL(MOTET_E_USAGE, "train.part = %.60s is neither all nor attributes",
                           s->train_part);

@@ -35,6 +35,7 @@
     X(train, rows, INT, 4096, 16, 1048576, "events in one micro-batch")                                \
     X(train, accumulate, INT, 1, 1, 4096, "micro-batches in one step")                                 \
     X(train, dtype, STR, "bf16", 0, 0, "activations and products: bf16 or f32")                        \
+    X(train, recompute, STR, "none", 0, 0, "activations computed again in the backward pass: none, selective, full") \
     X(train, part, STR, "all", 0, 0, "what learns: all, or attributes (the heads on the text alone)")      \
     X(train, seed, I64, 1, 0, INT64_MAX, "seed of initialisation, data order and dropouts")            \
     X(train, muon_lr, F32, 0.004, 0, 1, "learning rate of matrices (Muon)")                            \
@@ -58,12 +59,20 @@
     X(train, device, STR, "auto", 0, 0, "auto (a GPU if there is one), cpu, cuda, cuda:N")             \
     X(train, communicator, STR, "auto", 0, 0, "between ranks: auto, mpi, nccl")                        \
     X(train, shard, INT, 1, 0, 1, "1: each rank updates a part of the weights (ZeRO-1); 0: all do all") \
-    X(train, timeout, INT, 30, 0, 86400, "seconds to wait for a rank in a step; 0: for ever")          \
+    X(train, overlap, INT, 1, 0, 1, "1: gradients travel while the backward pass still runs")           \
+    X(train, bucket_mb, F32, 25, 0.001, 4096, "megabytes of gradients that travel together")           \
+    X(train, timeout, INT, 25, 0, 86400, "seconds to wait for a rank in a step; 0: for ever")          \
+    X(train, start_timeout, INT, 45, 1, 86400, "seconds until all ranks must have come")               \
+    X(train, spike_loss, F32, 2, 0, 1000000, "leave an update out above so many median losses; 0: never")  \
+    X(train, spike_norm, F32, 10, 0, 1000000, "the same of gradient norms")                            \
+    X(train, rollbacks, INT, 3, 0, 1000000, "times to go back to a checkpoint after three left out")   \
+    X(train, replica_hash, INT, 100, 0, 1000000, "steps between comparisons of the ranks' weights; 0: never") \
     X(train, threads, INT, 0, 0, 1024, "OpenMP threads; 0: all cores")                                 \
     X(run, dir, STR, "runs/mini", 0, 0, "run directory: log, checkpoints, resolved settings")          \
     X(run, encoder, STR, "", 0, 0, "safetensors of a pretrained text encoder (Hugging Face BERT)")     \
     X(run, vocab, STR, "", 0, 0, "vocab.txt of the text encoder")                                      \
-    X(run, keep, INT, 2, 1, 10000, "checkpoints kept beside the best one")
+    X(run, keep, INT, 2, 1, 10000, "checkpoints kept beside the best one")                \
+    X(run, metrics, STR, "", 0, 0, "PORT or HOST:PORT where Prometheus finds the newest numbers")
 /* clang-format on */
 
 #define MOTET_SETTING_FIELD(section, key, type, ...) MOTET_SETTING_FIELD_##type(section##_##key);

@@ -39,12 +39,19 @@ const char *motet_safetensors_name(const motet_safetensors *file, int index);
 motet_status motet_safetensors_get(motet_tensor *tensor, const motet_safetensors *file,
                                    const char *name);
 
-/* First 8 bytes of the SHA-256 of the whole file as 16 hex digits, computed on the first call: what
- * a piece names as its model. */
+/* Whether the bytes are those that were written: compares the file with the SHA-256 that its
+ * metadata has under MOTET_SAFETENSORS_SEAL. MOTET_E_DATA if it differs, or if there is none and
+ * one is required. */
+#define MOTET_SAFETENSORS_SEAL "motet.sha256"
+motet_status motet_safetensors_verify(motet_safetensors *file, int required);
+
+/* What a piece names as its model, 16 hex digits: the first of the file's own SHA-256 if that was
+ * verified, else of the SHA-256 of the whole file, computed on the first call. */
 const char *motet_safetensors_hash(motet_safetensors *file);
 
 /* Writing: tensors and metadata in the order given, data aligned to 64 bytes, scales of I8 tensors
- * added by themselves; to a temporary name, fsync, rename: a full disk leaves the old file. */
+ * added by themselves; to a temporary name, fsync, rename: a full disk leaves the old file. The
+ * metadata MOTET_SAFETENSORS_SEAL, value NULL, asks for the file's own hash. */
 typedef struct motet_named_tensor {
     const char *name;
     motet_tensor tensor;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "data/safetensors.h"
-#include "data/sha256.h"
+#include "data/safetensors_seal.h"
 
 #define HEADER_MAX 100000000u /* the format's own bound */
 #define RANK_MAX 16           /* of tensors we can check; those we can read have MOTET_MAX_RANK */
@@ -308,6 +308,36 @@ motet_status motet_safetensors_get(motet_tensor *tensor, const motet_safetensors
         t.scale = (const float *)(const void *)(file->data + scale->begin);
     }
     *tensor = t;
+    return MOTET_OK;
+}
+
+motet_status motet_safetensors_verify(motet_safetensors *file, int required) {
+    enum { DIGITS = MOTET_SHA256_HEX - 1, BEFORE = sizeof MOTET_SEAL_TEXT - 1 };
+    const char *seal = motet_safetensors_meta(file, MOTET_SAFETENSORS_SEAL);
+    if (!seal && !required) return MOTET_OK;
+    size_t header = (size_t)(file->data - file->bytes);
+    const unsigned char *place = memmem(file->bytes, header, MOTET_SEAL_TEXT, BEFORE);
+    size_t at = place ? (size_t)(place - file->bytes) + BEFORE : header;
+    if (!seal || header - at <= DIGITS)
+        return MOTET_FAIL(MOTET_E_DATA,
+                          "%s: its metadata has no '" MOTET_SAFETENSORS_SEAL "': it is damaged, or "
+                          "another program has rewritten it",
+                          file->path);
+    unsigned char digest[MOTET_SHA256_BYTES];
+    char hex[MOTET_SHA256_HEX];
+    motet_sha256 hash;
+    motet_sha256_init(&hash);
+    motet_sha256_update(&hash, file->bytes, at);
+    motet_sha256_update(&hash, MOTET_SEAL_ZEROS, DIGITS);
+    motet_sha256_update(&hash, file->bytes + at + DIGITS, file->size - at - DIGITS);
+    motet_sha256_final(digest, &hash);
+    motet_sha256_hex(hex, digest);
+    if (memcmp(hex, file->bytes + at, DIGITS) != 0)
+        return MOTET_FAIL(MOTET_E_DATA,
+                          "%s: its bytes do not have the SHA-256 in its metadata: it is damaged, "
+                          "half copied, or another program has changed it",
+                          file->path);
+    memcpy(file->hash, hex, 16);
     return MOTET_OK;
 }
 

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "data/safetensors.h"
+#include "data/safetensors_seal.h"
 
 #define ALIGN 64u
+#define BUFFER ((size_t)1 << 18)
 
 /* One tensor as the file will hold it; scales and fillers are slots of their own. */
 typedef struct slot {
@@ -24,6 +26,7 @@ typedef struct plan {
     int count;
     uint64_t bytes; /* of data so far */
     int fillers;
+    int sealed;
 } plan;
 
 static motet_status plan_slot(plan *p, const char *name, const char *dtype, const void *data,
@@ -83,27 +86,90 @@ static motet_status plan_metadata(plan *p, const motet_named_text *metadata, int
     for (int i = 0; i < count; i++) {
         if (json_object_get(object, metadata[i].key))
             return MOTET_FAIL(MOTET_E_USAGE, "metadata '%.200s' is there twice", metadata[i].key);
-        if (json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)))
+        const char *value = metadata[i].value ? metadata[i].value : MOTET_SEAL_ZEROS;
+        if (!metadata[i].value != !strcmp(metadata[i].key, MOTET_SAFETENSORS_SEAL))
+            return MOTET_FAIL(MOTET_E_USAGE, "metadata '%.200s' %s", metadata[i].key,
+                              metadata[i].value ? "is the writer's own" : "has no value");
+        p->sealed |= !metadata[i].value;
+        if (json_object_set_new(object, metadata[i].key, json_string(value)))
             return MOTET_FAIL(MOTET_E_USAGE, "metadata '%.200s' is not UTF-8", metadata[i].key);
     }
     return MOTET_OK;
 }
 
-static int put(FILE *stream, const void *bytes, uint64_t size) {
-    return size == 0 || fwrite(bytes, 1, (size_t)size, stream) == (size_t)size;
+/* Where the bytes of a file go: through its hash, then to the disk. */
+typedef int put_fn(void *to, const void *bytes, uint64_t size);
+
+static int put_hash(void *to, const void *bytes, uint64_t size) {
+    motet_sha256_update(to, bytes, (size_t)size);
+    return 1;
 }
 
-static int put_all(FILE *stream, const plan *p, const char *text, uint64_t length) {
+typedef struct sink {
+    int fd;
+    size_t used;
+    unsigned char *buffer; /* [BUFFER]: small pieces are collected */
+} sink;
+
+static int put_now(int fd, const unsigned char *bytes, uint64_t size) {
+    while (size) {
+        ssize_t written = write(fd, bytes, size < (1u << 30) ? (size_t)size : 1u << 30);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return 0;
+        bytes += written, size -= (uint64_t)written;
+    }
+    return 1;
+}
+
+static int flush(sink *s) {
+    int ok = put_now(s->fd, s->buffer, s->used);
+    s->used = 0;
+    return ok;
+}
+
+static int put_file(void *to, const void *bytes, uint64_t size) {
+    sink *s = to;
+    if (size > BUFFER - s->used && !flush(s)) return 0;
+    if (size >= BUFFER) return put_now(s->fd, bytes, size);
+    if (size) memcpy(s->buffer + s->used, bytes, (size_t)size);
+    s->used += (size_t)size;
+    return 1;
+}
+
+static int put_all(put_fn *put, void *to, const plan *p, const char *text) {
+    static const char spaces[ALIGN + 1] =
+        "                                                                ";
+    uint64_t length = strlen(text), padded = (length + 8 + ALIGN - 1) / ALIGN * ALIGN - 8;
     unsigned char prefix[8];
-    uint64_t padded = (length + 8 + ALIGN - 1) / ALIGN * ALIGN - 8;
     for (int i = 0; i < 8; i++)
         prefix[i] = (unsigned char)(padded >> (8 * i));
-    if (!put(stream, prefix, 8) || !put(stream, text, length)) return 0;
-    for (; length < padded; length++)
-        if (putc(' ', stream) == EOF) return 0;
-    for (int i = 0; i < p->count; i++)
-        if (!put(stream, p->slots[i].data, p->slots[i].bytes)) return 0;
-    return fflush(stream) == 0 && fsync(fileno(stream)) == 0;
+    int ok = put(to, prefix, 8) && put(to, text, length) && put(to, spaces, padded - length);
+    for (int i = 0; i < p->count && ok; i++)
+        ok = put(to, p->slots[i].data, p->slots[i].bytes);
+    return ok;
+}
+
+/* The file's hash goes to where its header has zeros for it. */
+static motet_status seal(char *text, const plan *p, const char *path) {
+    char *place = strstr(text, MOTET_SEAL_TEXT), hex[MOTET_SHA256_HEX];
+    if (!place) return MOTET_FAIL(MOTET_E_USAGE, "%s: there is no place for its hash", path);
+    unsigned char digest[MOTET_SHA256_BYTES];
+    motet_sha256 hash;
+    motet_sha256_init(&hash);
+    put_all(put_hash, &hash, p, text);
+    motet_sha256_final(digest, &hash);
+    motet_sha256_hex(hex, digest);
+    memcpy(place + strlen(MOTET_SEAL_TEXT), hex, MOTET_SHA256_HEX - 1);
+    return MOTET_OK;
+}
+
+static int write_and_sync(int fd, const plan *p, const char *text) {
+    sink s = {.fd = fd, .buffer = malloc(BUFFER)};
+    int ok = s.buffer && put_all(put_file, &s, p, text) && flush(&s) && fsync(fd) == 0;
+    int error = s.buffer ? errno : ENOMEM;
+    free(s.buffer);
+    errno = error;
+    return ok;
 }
 
 /* rename() is only durable once the folder is on disk too; a file system that cannot fsync a
@@ -124,11 +190,11 @@ static motet_status write_file(const char *path, const plan *p, const char *text
     if (snprintf(temporary, sizeof temporary, "%s.tmp%ld", path, (long)getpid()) >=
         (int)sizeof temporary)
         return MOTET_FAIL(MOTET_E_USAGE, "%.200s...: the path is too long", path);
-    FILE *stream = fopen(temporary, "wbe");
-    if (!stream) return MOTET_FAIL(MOTET_E_IO, "%s: %s", temporary, strerror(errno));
-    int ok = put_all(stream, p, text, strlen(text));
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return MOTET_FAIL(MOTET_E_IO, "%s: %s", temporary, strerror(errno));
+    int ok = write_and_sync(fd, p, text);
     int error = errno;
-    if (fclose(stream) && ok) ok = 0, error = errno;
+    if (close(fd) && ok) ok = 0, error = errno;
     if (ok && rename(temporary, path)) ok = 0, error = errno;
     if (!ok) {
         unlink(temporary);
@@ -152,8 +218,9 @@ motet_status motet_safetensors_write(const char *path, const motet_named_tensor 
     char *text = NULL;
     if (status == MOTET_OK) {
         text = json_dumps(p.header, JSON_COMPACT);
-        status = text ? write_file(path, &p, text)
-                      : MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory for its header", path);
+        status = text ? MOTET_OK : MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory for its header", path);
+        if (status == MOTET_OK && p.sealed) status = seal(text, &p, path);
+        if (status == MOTET_OK) status = write_file(path, &p, text);
     }
     free(text);
     json_decref(p.header);

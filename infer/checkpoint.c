@@ -59,7 +59,8 @@ static motet_status bind_parameter(void *user, const motet_parameter *parameter,
     return MOTET_OK;
 }
 
-static motet_status read_settings(motet_checkpoint *checkpoint) {
+/* *sealed: the format is one whose files carry their own hash. */
+static motet_status read_format(int *sealed, const motet_checkpoint *checkpoint) {
     const char *format = motet_safetensors_meta(checkpoint->file, "motet.format");
     const char *settings = motet_safetensors_meta(checkpoint->file, "motet.settings");
     if (!format || !settings)
@@ -67,11 +68,17 @@ static motet_status read_settings(motet_checkpoint *checkpoint) {
                           "this is no motet model: its metadata has no '%s' (motet-train writes "
                           "models)",
                           !format ? "motet.format" : "motet.settings");
-    if (strcmp(format, MOTET_CHECKPOINT_FORMAT) != 0)
+    *sealed = strcmp(format, "1") != 0;
+    if (*sealed && strcmp(format, MOTET_CHECKPOINT_FORMAT) != 0)
         return MOTET_FAIL(
             MOTET_E_UNSUPPORTED,
             "the model has format '%.20s'; this motet reads format " MOTET_CHECKPOINT_FORMAT,
             format);
+    return MOTET_OK;
+}
+
+static motet_status read_settings(motet_checkpoint *checkpoint) {
+    const char *settings = motet_safetensors_meta(checkpoint->file, "motet.settings");
     motet_settings_default(&checkpoint->settings);
     motet_status status =
         motet_settings_read_text(&checkpoint->settings, settings, "motet.settings");
@@ -97,10 +104,16 @@ static motet_status read_vocab(motet_checkpoint *checkpoint) {
 motet_status motet_checkpoint_open(motet_checkpoint *checkpoint, const char *path) {
     memset(checkpoint, 0, sizeof *checkpoint);
     MOTET_TRY(motet_safetensors_open(&checkpoint->file, path));
-    motet_status status = read_settings(checkpoint);
+    int sealed = 0, named = 0; /* named: the sentence has the path already */
+    motet_status status = read_format(&sealed, checkpoint);
+    if (status == MOTET_OK) {
+        status = motet_safetensors_verify(checkpoint->file, sealed);
+        named = status != MOTET_OK;
+    }
+    if (status == MOTET_OK) status = read_settings(checkpoint);
     if (status == MOTET_OK) status = read_vocab(checkpoint);
     if (status != MOTET_OK) {
-        motet_fail_prefix(status, "%s", path);
+        if (!named) motet_fail_prefix(status, "%s", path);
     } else {
         binding b = {.file = checkpoint->file, .path = path};
         status =

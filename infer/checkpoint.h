@@ -2,7 +2,8 @@
  * vocabulary of the tokenizer, all in its metadata. Loaded by mmap: weights are views into the
  * file.
  *
- * Metadata: motet.format "1"; motet.settings, the [model] section as INI text; motet.vocab, the
+ * Metadata: motet.format "2"; motet.sha256, the file's own hash (format "1" had none: such files
+ * are read unchecked); motet.settings, the [model] section as INI text; motet.vocab, the
  * text of vocab.txt; and any notes of the writer. Tensors: those that motet_weights_visit names,
  * f32, bf16, or (matrices that it lets be quantised) i8 with NAME.scale. Other tensors are passed
  * over.
@@ -14,7 +15,7 @@
 #include "data/wordpiece.h"
 #include "infer/weights.h"
 
-#define MOTET_CHECKPOINT_FORMAT "1"
+#define MOTET_CHECKPOINT_FORMAT "2"
 
 typedef struct motet_checkpoint {
     motet_settings settings; /* [model] as in the file */
@@ -23,7 +24,8 @@ typedef struct motet_checkpoint {
     motet_safetensors *file;
 } motet_checkpoint;
 
-/* MOTET_E_DATA, naming the file and what is wrong: no motet settings, settings out of range, a
+/* Hashes the whole file first. MOTET_E_DATA, naming the file and what is wrong: other bytes than
+ * its hash says, no motet settings, settings out of range, a
  * tensor missing, of another shape or dtype, a scale that is not a finite number >= 0, a vocabulary
  * of another size. MOTET_E_UNSUPPORTED for a later format. Settings are checked before anything is
  * sized by them. On failure *checkpoint is empty and need not be closed. */

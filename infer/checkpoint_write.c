@@ -5,7 +5,7 @@
 #include "infer/checkpoint.h"
 #include "infer/quantise.h"
 
-#define OWN_NOTES 3 /* motet.format, motet.settings, motet.vocab */
+#define OWN_NOTES 4 /* motet.format, motet.sha256, motet.settings, motet.vocab */
 
 /* Tensors as the file will hold them. What had to be converted is owned by data and scale. */
 typedef struct export {
@@ -106,8 +106,9 @@ static motet_status write_file(const char *path, const export *e, const motet_se
         status = MOTET_FAIL(MOTET_E_MEMORY, "no memory for the metadata of '%s'", path);
     } else {
         meta[0] = (motet_named_text){"motet.format", MOTET_CHECKPOINT_FORMAT};
-        meta[1] = (motet_named_text){"motet.settings", text};
-        meta[2] = (motet_named_text){"motet.vocab", vocab};
+        meta[1] = (motet_named_text){MOTET_SAFETENSORS_SEAL, NULL};
+        meta[2] = (motet_named_text){"motet.settings", text};
+        meta[3] = (motet_named_text){"motet.vocab", vocab};
         for (int i = 0; i < note_count; i++)
             meta[OWN_NOTES + i] = notes[i];
         status = motet_safetensors_write(path, e->tensors, e->count, meta, note_count + OWN_NOTES);

@@ -35,7 +35,6 @@ motet_status motet_field_forward(motet_tensor *logits, motet_field_acts *acts,
                                  motet_tensor values) {
     const motet_field_weights *w = &weights->fields[field];
     const motet_matmul_spec linear = {.transpose_b = true};
-    const motet_matmul_spec linear_add = {.transpose_b = true, .accumulate = true};
     const motet_tensor none = {0};
     int64_t r = rows.data ? rows.dims[0] : states.dims[0];
     motet_tensor u = motet_tensor_rows(acts->u, 0, r), y = motet_tensor_rows(acts->y, 0, r);
@@ -43,21 +42,20 @@ motet_status motet_field_forward(motet_tensor *logits, motet_field_acts *acts,
     motet_tensor out_in = motet_tensor_rows(acts->out_in, 0, r);
     motet_tensor gate_up = motet_tensor_rows(acts->gate_up, 0, r);
     motet_tensor hidden = motet_tensor_rows(acts->hidden, 0, r);
+    motet_tensor joins = motet_tensor_rows(acts->values, 0, r);
+    motet_tensor rstd = motet_tensor_rows(acts->rstd, 0, r);
     *logits = motet_matrix(acts->logits, MOTET_F32, r, motet_field_size(field));
 
     MOTET_TRY(rows.data ? backend->gather(u, states, rows) : backend->convert(u, states));
     if (motet_field_earlier(field) > 0) {
-        motet_tensor sum = motet_tensor_rows(acts->values, 0, r);
-        MOTET_TRY(backend->embed_forward(sum, weights->field_values, values));
-        MOTET_TRY(backend->add(u, sum));
-    }
-    MOTET_TRY(backend->rmsnorm_forward(in, motet_tensor_rows(acts->rstd, 0, r), u, w->norm,
-                                       MOTET_RMS_EPS));
+        MOTET_TRY(backend->embed_forward(joins, weights->field_values, values));
+        MOTET_TRY(backend->rmsnorm_add_forward(in, u, rstd, u, joins, w->norm, MOTET_RMS_EPS));
+    } else
+        MOTET_TRY(backend->rmsnorm_forward(in, rstd, u, w->norm, MOTET_RMS_EPS));
     MOTET_TRY(backend->matmul(gate_up, in, w->gate_up, none, linear));
     MOTET_TRY(backend->swiglu_forward(hidden, gate_up));
-    MOTET_TRY(backend->convert(y, u));
-    MOTET_TRY(backend->matmul(y, hidden, w->down, none, linear_add));
-    MOTET_TRY(backend->rmsnorm_forward(out_in, motet_tensor_rows(acts->out_rstd, 0, r), y,
-                                       w->out_norm, MOTET_RMS_EPS));
+    MOTET_TRY(backend->matmul(joins, hidden, w->down, none, linear));
+    MOTET_TRY(backend->rmsnorm_add_forward(out_in, y, motet_tensor_rows(acts->out_rstd, 0, r), u,
+                                           joins, w->out_norm, MOTET_RMS_EPS));
     return backend->matmul(*logits, out_in, w->out, w->bias, linear);
 }

@@ -15,7 +15,7 @@
 /* One field's activations for R rows; all fields take turns with one set. */
 typedef struct motet_field_acts {
     motet_tensor u, rstd, in;         /* [R,D] f32, [R], [R,D] */
-    motet_tensor values;              /* [R,D] f32: earlier fields, before they join u */
+    motet_tensor values;              /* [R,D] f32: what joins u (earlier fields), then y */
     motet_tensor gate_up, hidden;     /* [R,2F] [R,F] */
     motet_tensor y, out_rstd, out_in; /* [R,D] f32, [R], [R,D] */
     void *logits;                     /* [R,V] f32 for any field's V */

@@ -5,16 +5,13 @@
 #include <time.h>
 
 #include "infer/closing.h"
-#include "infer/field_decoder.h"
-#include "infer/score_decoder.h"
+#include "infer/event_step.h"
 #include "infer/text_encoder.h"
 
 enum {
-    STREAM_SAMPLE = 0x73616d70, /* "samp" */
-    TRIES = 8,                  /* of an event before grammar masks it */
-    CLOSES = 8,                 /* last bars before one that does not close is taken */
-    MOST_NOTES = 128,           /* in any bar */
-    GUIDED = 2                  /* sequences with guidance: with and without text and controls */
+    CLOSES = 8,                   /* last bars before one that does not close is taken */
+    MOST_NOTES = 128,             /* in any bar */
+    GUIDED = MOTET_MOST_SEQUENCES /* with guidance: with and without text and controls */
 };
 
 struct motet_session {
@@ -24,13 +21,9 @@ struct motet_session {
     motet_attribute_acts attributes;
     motet_score_acts score;
     motet_score_cache caches[GUIDED]; /* for 1 and 2 sequences, on the same memory */
-    motet_field_acts field;
     motet_score_input input;
     int32_t *text_ids, *text_offsets;
-    int32_t *values; /* [GUIDED, MOTET_BAR_FIELDS]: rows of field_values */
-    int32_t *mask;   /* [MOTET_MASK_WORDS] of the field to draw */
-    motet_sample_params *sample;
-    motet_sample_result *result;
+    motet_event_step step;
 
     /* of the piece at hand */
     const motet_request *request;
@@ -40,7 +33,6 @@ struct motet_session {
     motet_event *events;
     int64_t count, capacity;
     int64_t window_first; /* index of the event that the window begins with */
-    uint64_t draws;
     motet_generation_stats stats;
 };
 
@@ -59,7 +51,7 @@ static void layout(motet_session *s) {
     s->caches[0].sequences = 1;
     for (int i = 0; i < settings->model_layers; i++)
         s->caches[0].k[i].dims[0] = s->caches[0].v[i].dims[0] = 1;
-    motet_field_acts_layout(&s->field, &arenas->device, settings, GUIDED, MOTET_F32);
+    motet_event_step_layout(&s->step, arenas, settings);
 #define INTS(count) motet_arena_take(&arenas->shared, count, sizeof(int32_t))
     s->caches[0].row_offsets = INTS(3);
     s->input.offsets = INTS(GUIDED + 2);
@@ -71,11 +63,7 @@ static void layout(motet_session *s) {
     s->input.memory_controls = INTS(memory);
     s->text_ids = INTS(text);
     s->text_offsets = INTS(2);
-    s->values = INTS(GUIDED * MOTET_BAR_FIELDS);
-    s->mask = INTS(MOTET_MASK_WORDS);
 #undef INTS
-    s->sample = motet_arena_take(&arenas->shared, 1, sizeof *s->sample);
-    s->result = motet_arena_take(&arenas->shared, 1, sizeof *s->result);
     if (s->caches[0].row_offsets) s->caches[0].row_offsets[1] = s->caches[0].row_offsets[2] = 1;
 }
 
@@ -97,7 +85,9 @@ motet_status motet_session_make(motet_session **session, const motet_engine *eng
 
 void motet_session_free(motet_session *session) {
     if (!session) return;
+    motet_event_step_free(&session->step, session->engine->backend);
     motet_arenas_free(&session->arenas);
+    free(session->events);
     free(session);
 }
 
@@ -205,89 +195,53 @@ static motet_status reopen_window(motet_session *s) {
     return open_window(s, first, bar);
 }
 
-static motet_status next_state(motet_session *s) {
-    const motet_engine *engine = s->engine;
-    if (s->cache->lengths[0] >= s->cache->capacity) return reopen_window(s);
+static motet_status draw(motet_session *s) {
+    return motet_event_step_draw(&s->step, s->engine, &s->score, s->cache);
+}
+
+/* Asks for the event after the last one. */
+static motet_status ask(motet_session *s) {
+    motet_event_step_set(&s->step, &s->constraints, s->request);
+    if (s->cache->lengths[0] >= s->cache->capacity) {
+        MOTET_TRY(reopen_window(s));
+        return draw(s);
+    }
     motet_row row;
     motet_cursor_advance(&s->cursor, &row, s->events + s->window_first);
     put_row(s, &row, 0, 1);
     s->input.rows = s->cache->sequences;
-    return motet_score_step(&s->score, s->cache, engine->backend, engine->weights,
-                            &engine->checkpoint.settings, &s->input);
+    return motet_event_step_run(&s->step, s->engine, &s->score, s->cache, &s->input);
 }
 
-/* Draws one field; *legal says whether grammar allows what was drawn. */
-static motet_status draw_field(motet_session *s, int32_t *symbols, int place, int field,
-                               int grammar, int *legal, double *mass) {
-    const motet_engine *engine = s->engine;
-    const motet_sampling *sampling = &s->request->sampling;
-    int64_t rows = s->cache->sequences;
-    int earlier = motet_field_earlier(field);
-    for (int64_t r = 0; r < rows; r++)
-        for (int j = 0; j < earlier; j++)
-            s->values[r * earlier + j] = motet_field_offset(field - earlier + j) + symbols[1 + j];
-    motet_tensor logits;
-    MOTET_TRY(motet_field_forward(&logits, &s->field, engine->backend, engine->weights, field,
-                                  motet_tensor_rows(s->score.states, 0, rows), (motet_tensor){0},
-                                  motet_matrix(s->values, MOTET_I32, rows, earlier)));
-    motet_constraints_mask(s->mask, &s->constraints, field, symbols, grammar);
-    *s->sample = (motet_sample_params){.temperature = sampling->temperature,
-                                       .guidance = sampling->guidance,
-                                       .repetition_penalty = 1,
-                                       .top_p = sampling->top_p,
-                                       .min_p = sampling->min_p,
-                                       .top_k = sampling->top_k,
-                                       .seed = s->request->seed,
-                                       .stream = STREAM_SAMPLE,
-                                       .counter = s->draws++};
-    int64_t words = (logits.dims[1] + 31) / 32;
-    MOTET_TRY(engine->backend->sample(
-        s->result, motet_tensor_rows(logits, 0, 1),
-        rows == GUIDED ? motet_tensor_rows(logits, 1, 1) : (motet_tensor){0},
-        motet_matrix(s->mask, MOTET_I32, 1, words), (motet_tensor){0}, s->sample));
-    MOTET_TRY(engine->backend->memory->synchronize());
-    int32_t symbol = s->result->symbol;
-    symbols[place] = symbol;
-    *mass += s->result->legal_mass;
-    s->stats.drawn_fields++;
-    motet_constraints_mask(s->mask, &s->constraints, field, symbols, 1);
-    *legal = (uint32_t)s->mask[symbol >> 5] >> (symbol & 31) & 1;
+/* Waits for the event that was asked for: drawn under the plan's promises, anew while it breaks the
+ * grammar, at last under both. */
+static motet_status receive(motet_session *s, motet_event *event) {
+    MOTET_TRY(s->engine->backend->memory->synchronize());
+    const motet_field_result *drawn = s->step.drawn;
+    double mass = 0;
+    for (int i = 0; i < drawn->count; i++)
+        mass += drawn->legal_mass[i];
+    s->step.draws += (uint64_t)drawn->draws;
+    s->stats.drawn_fields += drawn->draws;
+    s->stats.rejected += drawn->tries - 1;
+    s->stats.forced += drawn->tries == MOTET_EVENT_TRIES;
+    s->stats.legal_mass += mass;
+    s->stats.accepted_fields += drawn->count;
+    motet_event_from_symbols(event, drawn->symbols, s->constraints.shift);
     return MOTET_OK;
 }
 
-/* One event: drawn under the plan's promises, anew while it breaks the grammar, at last under both.
- */
-static motet_status draw_event(motet_session *s, motet_event *event) {
-    for (int try = 1;; try++) {
-        int32_t symbols[7];
-        int grammar = try == TRIES, legal, first, count, drawn = 1;
-        double mass = 0;
-        MOTET_TRY(draw_field(s, symbols, 0, MOTET_FIELD_TYPE, grammar, &legal, &mass));
-        motet_type_fields(symbols[0], &first, &count);
-        for (int i = 0; legal && i < count; i++, drawn++)
-            MOTET_TRY(draw_field(s, symbols, 1 + i, first + i, grammar, &legal, &mass));
-        if (!legal) {
-            if (grammar) return MOTET_FAIL(MOTET_E_DATA, "the grammar left no event to write");
-            s->stats.rejected++;
-            continue;
-        }
-        s->stats.forced += grammar;
-        s->stats.legal_mass += mass;
-        s->stats.accepted_fields += drawn;
-        motet_event_from_symbols(event, symbols, s->constraints.shift);
-        return MOTET_OK;
-    }
+static motet_status reserve(motet_session *s, int64_t most) {
+    if (most <= s->capacity) return MOTET_OK;
+    motet_event *events = realloc(s->events, (size_t)most * sizeof *events);
+    if (!events) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %lld events", (long long)most);
+    s->events = events;
+    s->capacity = most;
+    return MOTET_OK;
 }
 
 static motet_status append(motet_session *s, const motet_event *event) {
-    if (s->count == s->capacity) {
-        int64_t capacity = s->capacity ? 2 * s->capacity : 1024;
-        motet_event *events = realloc(s->events, (size_t)capacity * sizeof *events);
-        if (!events)
-            return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %lld events", (long long)capacity);
-        s->events = events;
-        s->capacity = capacity;
-    }
+    if (s->count == s->capacity) MOTET_TRY(reserve(s, 2 * s->capacity));
     s->events[s->count++] = *event;
     s->stats.notes += event->type == MOTET_EVENT_NOTE;
     motet_constraints_advance(&s->constraints, event);
@@ -309,34 +263,41 @@ static mark mark_here(const motet_session *s) {
 }
 
 /* Back to just after the last bar's header. */
-static motet_status go_back(motet_session *s, const mark *to) {
+static void go_back(motet_session *s, const mark *to) {
     s->constraints = to->constraints;
     s->cursor = to->cursor;
     s->count = to->count;
     s->stats.notes = to->notes;
     for (int32_t i = 0; i < s->cache->sequences; i++)
         s->cache->lengths[i] = to->length;
-    return next_state(s);
 }
 
 static motet_status write_piece(motet_session *s, motet_plan *plan,
                                 motet_generation_progress *progress, void *user) {
     double start = seconds();
+    int64_t launches = s->step.graph_launches;
     MOTET_TRY(hear(s, plan));
     s->stats.encode_seconds = seconds() - start;
     int32_t most = s->engine->checkpoint.settings.model_window / 2 - 2;
-    motet_constraints_start(&s->constraints, plan, most < MOST_NOTES ? most : MOST_NOTES);
+    if (most > MOST_NOTES) most = MOST_NOTES;
+    /* All that the piece may have, so that none is taken while it is written: promised instruments
+     * come in even where a bar is full. */
+    MOTET_TRY(reserve(s, (int64_t)plan->bars * (1 + most + plan->promised_count) + 1));
+    motet_constraints_start(&s->constraints, plan, most);
+    motet_event_step_start(&s->step, &s->constraints, s->request);
     MOTET_TRY(open_window(s, 0, 0));
+    MOTET_TRY(draw(s));
     mark last_bar = {0};
     for (int closes = 1;;) {
         motet_event event;
-        MOTET_TRY(draw_event(s, &event));
+        MOTET_TRY(receive(s, &event));
         if (event.type == MOTET_EVENT_END && plan->closes && s->request->sampling.temperature > 0 &&
             closes < CLOSES && s->window_first == last_bar.window_first &&
             !motet_closing_is_firm(s->events + last_bar.count, s->count - last_bar.count,
                                    plan->key)) {
             closes++;
-            MOTET_TRY(go_back(s, &last_bar));
+            go_back(s, &last_bar);
+            MOTET_TRY(ask(s));
             continue;
         }
         MOTET_TRY(append(s, &event));
@@ -347,9 +308,10 @@ static motet_status write_piece(motet_session *s, motet_plan *plan,
                      plan->bars))
             return MOTET_FAIL(MOTET_E_USAGE, "stopped in bar %d", s->constraints.bar + 1);
         if (event.type == MOTET_EVENT_END) break;
-        MOTET_TRY(next_state(s));
+        MOTET_TRY(ask(s));
     }
     s->stats.events = s->count;
+    s->stats.graph_launches = s->step.graph_launches - launches;
     s->stats.generate_seconds = seconds() - start - s->stats.encode_seconds;
     return MOTET_OK;
 }
@@ -361,17 +323,15 @@ motet_status motet_generate(motet_event **events, int64_t *count, motet_plan *pl
     MOTET_TRY(motet_request_check(request));
     session->request = request;
     session->cache = &session->caches[request->sampling.guidance == 1 ? 0 : 1];
-    session->events = NULL;
-    session->count = session->capacity = 0;
-    session->draws = 0;
+    session->count = 0;
     session->stats = (motet_generation_stats){0};
     motet_status status = write_piece(session, plan, progress, user);
     if (stats) *stats = session->stats;
-    if (status != MOTET_OK) {
-        free(session->events);
-        return status;
-    }
-    *events = session->events;
+    MOTET_TRY(status);
+    const size_t bytes = (size_t)session->count * sizeof **events;
+    *events = malloc(bytes);
+    if (!*events) return MOTET_FAIL(MOTET_E_MEMORY, "cannot allocate %zu bytes of events", bytes);
+    memcpy(*events, session->events, bytes);
     *count = session->count;
     return MOTET_OK;
 }

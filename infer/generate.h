@@ -19,6 +19,7 @@ typedef struct motet_generation_stats {
     int64_t forced;       /* events drawn under grammar masks after too many tries */
     double legal_mass;    /* sum over accepted fields of the mass that the promises left */
     int64_t accepted_fields;
+    int64_t graph_launches; /* events that took one launch; 0 on back-ends without graphs */
     int prompt_tokens, prompt_truncated;
     double encode_seconds, generate_seconds;
 } motet_generation_stats;

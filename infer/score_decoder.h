@@ -14,6 +14,16 @@
 
 #define MOTET_RMS_EPS 1e-5f
 
+/* What every layer keeps for a backward pass in buffers of its own; the rest it shares with the
+ * other layers, and motet_score_again computes it once more (Chen et al. 2016; levels as in
+ * Korthikanti et al. 2022, but for attention, which here has no matrix of scores to save). */
+typedef enum motet_score_keep {
+    MOTET_KEEP_NOTHING, /* no backward pass: even the residual stream is one buffer */
+    MOTET_KEEP_INPUTS,  /* x_attn: all of the layer runs again, but for its last product */
+    MOTET_KEEP_COSTLY,  /* all but attn_in, cross_in, ffn_in, hidden: three norms and a SwiGLU */
+    MOTET_KEEP_ALL,
+} motet_score_keep;
+
 typedef struct motet_score_layer_acts {
     motet_tensor x_attn, attn_rstd, attn_in; /* [N,D] f32, [N], [N,D] */
     motet_tensor qkv, attn, attn_lse;        /* [N,3D], [N,D], [N,H] f32 */
@@ -31,13 +41,12 @@ typedef struct motet_score_acts {
     motet_score_layer_acts layers[MOTET_MAX_LAYERS];
     motet_tensor x, rstd, states; /* [N,D] f32, [N], [N,D] f32: what the field decoder reads */
     motet_dtype dtype;
-    int keep;
+    motet_score_keep keep;
 } motet_score_acts;
 
-/* keep != 0: every layer has its own buffers, for a backward pass; else they share one set. */
 void motet_score_acts_layout(motet_score_acts *acts, motet_arena *arena,
                              const motet_settings *settings, int32_t rows, int32_t memory_rows,
-                             int32_t text_rows, motet_dtype dtype, int keep);
+                             int32_t text_rows, motet_dtype dtype, motet_score_keep keep);
 
 /* Keys and values of what was written, for B sequences, and those of the memory. */
 typedef struct motet_score_cache {
@@ -46,11 +55,11 @@ typedef struct motet_score_cache {
     /* In shared memory; all but the lengths are constant. */
     int32_t *lengths;            /* [B] rows valid */
     int32_t *row_offsets;        /* [B+2] 0, 1, ... B, B */
-    int32_t *q_rows;             /* [B*T] 3 i: packed rows [q k v] seen as three rows of width D */
-    int32_t *k_rows, *v_rows;    /* [B*T] 3 i + 1, 3 i + 2 */
+    int32_t *q_rows;             /* [B] 3 i: packed rows [q k v] seen as three rows of width D */
     int32_t sequences, capacity; /* B, T */
 } motet_score_cache;
 
+/* dtype: of all of it; MOTET_I8: of k and v, with scales, beside a memory in f32. */
 void motet_score_cache_layout(motet_score_cache *cache, motet_arenas *arenas,
                               const motet_settings *settings, int32_t sequences, int32_t capacity,
                               int32_t memory_rows, motet_dtype dtype);
@@ -71,8 +80,19 @@ motet_status motet_score_forward(motet_score_acts *acts, motet_score_cache *cach
                                  const motet_backend *backend, const motet_weights *weights,
                                  const motet_settings *settings, const motet_score_input *input);
 
+/* After a forward pass without a cache, and from the last layer to the first: what a layer has not
+ * kept, with the bits that it had. Weights and input are those of the forward pass. */
+motet_status motet_score_again(motet_score_acts *acts, int layer, const motet_backend *backend,
+                               const motet_weights *weights, const motet_settings *settings,
+                               const motet_score_input *input);
+
+/* Makes room for a row more in each of the cache's sequences; MOTET_E_USAGE if one is full. */
+motet_status motet_score_cache_extend(motet_score_cache *cache);
+
 /* One more row for each of the cache's B sequences: input->rows = B, in order of sequence, after a
- * forward with the same memory. acts->states[0..B) receive the new states. */
+ * forward with the same memory. acts->states[0..B) receive the new states.
+ * The host's part is motet_score_cache_extend; the ops have the same arguments in every step with
+ * the same memory, so they can be captured in a graph (kernels/graph.h) and launched after it. */
 motet_status motet_score_step(motet_score_acts *acts, motet_score_cache *cache,
                               const motet_backend *backend, const motet_weights *weights,
                               const motet_settings *settings, const motet_score_input *input);

@@ -11,6 +11,7 @@
 #include "infer/field_codec.h"
 #include "kernels/core/arena.h"
 #include "kernels/core/tensor.h"
+#include "kernels/field_draw.h"
 
 #define MOTET_MAX_LAYERS 64
 
@@ -33,10 +34,7 @@ typedef struct motet_score_layer_weights {
     motet_tensor ffn_norm, gate_up, down;                  /* [D] [2F,D] [D,F] */
 } motet_score_layer_weights;
 
-typedef struct motet_field_weights {
-    motet_tensor norm, gate_up, down; /* [D] [2F,D] [D,F] */
-    motet_tensor out_norm, out, bias; /* [D] [V,D] [V] */
-} motet_field_weights;
+typedef motet_field_network motet_field_weights; /* D, F: the model's width, field_ffn */
 
 /* Attribute heads: a learned query over the text states for each attribute, then a linear layer. */
 typedef struct motet_attribute_weights {

@@ -51,28 +51,59 @@ motet_status motet_attention_backward_check(motet_tensor dq, motet_tensor dk, mo
     return MOTET_OK;
 }
 
-static bool is_cache(motet_tensor cache, motet_tensor q) {
-    return cache.rank == 3 && cache.dtype == q.dtype && cache.dims[0] == q.dims[0] &&
-           cache.dims[1] >= 0 && cache.dims[2] == q.dims[1];
+static bool is_float(motet_tensor t) {
+    return t.dtype == MOTET_F32 || t.dtype == MOTET_BF16;
+}
+
+/* [B,T,H*W] of `dtype`, or int8 with scales. */
+static bool is_cache(motet_tensor cache, motet_dtype dtype) {
+    return cache.rank == 3 && cache.dims[0] >= 0 && cache.dims[1] >= 0 &&
+           (cache.dtype == dtype || (cache.dtype == MOTET_I8 && cache.scale));
+}
+
+static bool are_caches(motet_tensor k, motet_tensor v, motet_dtype dtype) {
+    return is_cache(k, dtype) && is_cache(v, dtype) && k.dtype == v.dtype &&
+           k.dims[0] == v.dims[0] && k.dims[1] == v.dims[1] && k.dims[2] == v.dims[2];
+}
+
+static motet_status heads_check(int64_t row, int heads) {
+    const int64_t width = heads > 0 && row % heads == 0 ? row / heads : 0;
+    if (width == 16 || width == 32 || width == 64 || width == 128) return MOTET_OK;
+    return MOTET_FAIL(MOTET_E_USAGE,
+                      "%d heads cannot share %lld columns at width 16, 32, 64 or 128", heads,
+                      (long long)row);
 }
 
 motet_status motet_attention_decode_check(motet_tensor out, motet_tensor q, motet_tensor k_cache,
                                           motet_tensor v_cache, int heads) {
     if (q.rank != 2 || out.rank != 2 || out.dims[0] != q.dims[0] || out.dims[1] != q.dims[1] ||
-        (q.dtype != MOTET_F32 && q.dtype != MOTET_BF16) || out.dtype != q.dtype)
+        !is_float(q) || out.dtype != q.dtype)
         return MOTET_FAIL(MOTET_E_USAGE,
                           "decode attention wants q and out of one shape [B,H*W], f32 or bf16");
-    if (!is_cache(k_cache, q) || !is_cache(v_cache, q) || k_cache.dims[1] != v_cache.dims[1])
+    if (!are_caches(k_cache, v_cache, q.dtype) || k_cache.dims[0] != q.dims[0] ||
+        k_cache.dims[2] != q.dims[1])
+        return MOTET_FAIL(
+            MOTET_E_USAGE,
+            "decode attention wants caches [B,T,H*W] of q's B and width, of its dtype "
+            "or int8 with scales");
+    return heads_check(q.dims[1], heads);
+}
+
+motet_status motet_attention_append_check(motet_tensor k_cache, motet_tensor v_cache,
+                                          motet_tensor k, motet_tensor v, int64_t pitch,
+                                          int heads) {
+    if (!are_caches(k_cache, v_cache, is_float(k_cache) ? k_cache.dtype : MOTET_F32))
+        return MOTET_FAIL(
+            MOTET_E_USAGE,
+            "attention append wants caches of one shape [B,T,H*W], f32, bf16, or int8 "
+            "with scales");
+    if (!is_float(k) || v.dtype != k.dtype || k.rank < 1 || v.rank < 1 || k.dims[0] < 0 ||
+        k.dims[0] != v.dims[0] || pitch < k_cache.dims[2])
         return MOTET_FAIL(MOTET_E_USAGE,
-                          "decode attention wants caches [B,T,H*W] of q's dtype, B and width");
-    const int64_t row = q.dims[1];
-    const int64_t width = heads > 0 && row % heads == 0 ? row / heads : 0;
-    if (width != 16 && width != 32 && width != 64 && width != 128)
-        return MOTET_FAIL(MOTET_E_USAGE,
-                          "%d heads cannot share %lld columns at width 16, 32, 64 "
-                          "or 128",
-                          heads, (long long)row);
-    return MOTET_OK;
+                          "attention append wants as many rows of k as of v, f32 or bf16 alike, of "
+                          "%lld columns or more",
+                          (long long)k_cache.dims[2]);
+    return heads_check(k_cache.dims[2], heads);
 }
 
 motet_attention_head motet_attention_head_at(motet_tensor out, motet_tensor lse, motet_tensor q,

@@ -15,6 +15,8 @@ motet_status motet_attention_backward_check(motet_tensor dq, motet_tensor dk, mo
 /* Shapes and dtypes, not the lengths. */
 motet_status motet_attention_decode_check(motet_tensor out, motet_tensor q, motet_tensor k_cache,
                                           motet_tensor v_cache, int heads);
+motet_status motet_attention_append_check(motet_tensor k_cache, motet_tensor v_cache,
+                                          motet_tensor k, motet_tensor v, int64_t pitch, int heads);
 
 /* Head h of sequence s. lse.data may be NULL. */
 motet_attention_head motet_attention_head_at(motet_tensor out, motet_tensor lse, motet_tensor q,

@@ -34,12 +34,24 @@ motet_status motet_cpu_attention_decode(motet_tensor out, motet_tensor q, motet_
             const int64_t b = t / groups, first = t % groups * share, column = first * width;
             const int64_t count = heads - first < share ? heads - first : share;
             const int64_t cache = b * most * row + column;
-            if (scratch)
-                simd->attention_decode(motet_attention_at(out, b * row + column),
-                                       motet_attention_at(q, b * row + column),
-                                       motet_attention_at(k_cache, cache),
-                                       motet_attention_at(v_cache, cache), q.dtype, (int)count,
-                                       (int)width, lengths[b], row, scratch);
+            if (!scratch) continue;
+            const int64_t scales = (b * heads + first) * most;
+            const motet_decode_job job = {
+                .out = motet_attention_at(out, b * row + column),
+                .q = motet_attention_at(q, b * row + column),
+                .k = motet_attention_at(k_cache, cache),
+                .v = motet_attention_at(v_cache, cache),
+                .k_scale = k_cache.dtype == MOTET_I8 ? k_cache.scale + scales : NULL,
+                .v_scale = v_cache.dtype == MOTET_I8 ? v_cache.scale + scales : NULL,
+                .dtype = q.dtype,
+                .cache_dtype = k_cache.dtype,
+                .heads = (int)count,
+                .width = (int)width,
+                .length = lengths[b],
+                .pitch = row,
+                .scale_pitch = most,
+            };
+            simd->attention_decode(&job, scratch);
         }
     }
     if (starved)

@@ -9,8 +9,10 @@
 #include "kernels/core/memory.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embed.h"
+#include "kernels/field_draw.h"
 #include "kernels/gather.h"
 #include "kernels/gelu.h"
+#include "kernels/graph.h"
 #include "kernels/layernorm.h"
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
@@ -22,10 +24,13 @@
 typedef struct motet_backend {
     const char *name; /* "cpu", "cuda" */
     const motet_memory *memory;
+    const motet_graphs *graphs; /* NULL: ops are asked for one by one */
     motet_embed_forward_fn *embed_forward;
     motet_embed_backward_fn *embed_backward;
     motet_rmsnorm_forward_fn *rmsnorm_forward;
     motet_rmsnorm_backward_fn *rmsnorm_backward;
+    motet_rmsnorm_add_forward_fn *rmsnorm_add_forward;
+    motet_rmsnorm_add_backward_fn *rmsnorm_add_backward;
     motet_layernorm_forward_fn *layernorm_forward;
     motet_layernorm_backward_fn *layernorm_backward;
     motet_matmul_fn *matmul;
@@ -34,6 +39,7 @@ typedef struct motet_backend {
     motet_attention_forward_fn *attention_forward;
     motet_attention_backward_fn *attention_backward;
     motet_attention_decode_fn *attention_decode;
+    motet_attention_append_fn *attention_append;
     motet_swiglu_forward_fn *swiglu_forward;
     motet_swiglu_backward_fn *swiglu_backward;
     motet_gelu_forward_fn *gelu_forward;
@@ -43,6 +49,7 @@ typedef struct motet_backend {
     motet_add_fn *add;
     motet_cross_entropy_fn *cross_entropy;
     motet_sample_fn *sample;
+    motet_field_draw_fn *field_draw;
     motet_convert_fn *convert;
     motet_convert_stochastic_fn *convert_stochastic;
     motet_adamw_fn *adamw;

@@ -7,7 +7,9 @@
 
 typedef struct job {
     motet_tensor out, rstd, x, weight; /* forward */
+    motet_tensor branch, sum;          /* of add_forward, which makes x of them */
     motet_tensor dx, dout;             /* backward */
+    motet_tensor dbranch;              /* of add_backward */
     float eps;
     int64_t width;
 } job;
@@ -15,6 +17,16 @@ typedef struct job {
 /* Rows are split into this many ranges whatever the number of threads is; each range has its own
  * partial sum of dweight, and these are added in order. */
 #define RANGES 32
+
+/* sum = x + branch; x in scratch becomes the sum. */
+ROW_INLINE void add_branch(const job *j, float *restrict x, int64_t at, int64_t n,
+                           float *restrict scratch) {
+    row_load(scratch, j->branch, at, n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] += scratch[i];
+    row_store(j->sum, at, n, x);
+}
 
 ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
     ROW_SCRATCH(x);
@@ -27,6 +39,7 @@ ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
         for (int64_t d = 0; d < width; d += ROW_CHUNK) {
             int64_t n = row_min(ROW_CHUNK, width - d);
             row_load(x, j->x, row * width + d, n);
+            if (j->branch.data) add_branch(j, x, row * width + d, n, y_scratch);
 #pragma omp simd reduction(+ : sum)
             for (int64_t i = 0; i < n; i++)
                 sum += x[i] * x[i];
@@ -35,7 +48,7 @@ ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
         for (int64_t d = 0; d < width; d += ROW_CHUNK) {
             int64_t n = row_min(ROW_CHUNK, width - d);
             if (width > ROW_CHUNK) {
-                row_load(x, j->x, row * width + d, n);
+                row_load(x, j->branch.data ? j->sum : j->x, row * width + d, n);
                 w = row_read(j->weight, d, n, w_scratch);
             }
             float *y = row_write(j->out, row * width + d, y_scratch);
@@ -48,16 +61,33 @@ ROW_CLONES static void forward_rows(const job *j, int64_t first, int64_t end) {
     }
 }
 
+static motet_status forward(const job *j) {
+    int64_t rows = j->x.dims[0], block = 32, blocks = (rows + block - 1) / block;
+#pragma omp parallel for schedule(static) if (rows * j->width > ROW_PARALLEL)
+    for (int64_t b = 0; b < blocks; b++)
+        forward_rows(j, b * block, row_min(rows, (b + 1) * block));
+    return MOTET_OK;
+}
+
 motet_status motet_cpu_rmsnorm_forward(motet_tensor out, motet_tensor rstd, motet_tensor x,
                                        motet_tensor weight, float eps) {
-    int64_t rows = x.dims[0], width = x.dims[1];
     MOTET_TRY(motet_rmsnorm_forward_check(out, rstd, x, weight));
-    job j = {.out = out, .rstd = rstd, .x = x, .weight = weight, .eps = eps, .width = width};
-    int64_t block = 32, blocks = (rows + block - 1) / block;
-#pragma omp parallel for schedule(static) if (rows * width > ROW_PARALLEL)
-    for (int64_t b = 0; b < blocks; b++)
-        forward_rows(&j, b * block, row_min(rows, (b + 1) * block));
-    return MOTET_OK;
+    return forward(
+        &(job){.out = out, .rstd = rstd, .x = x, .weight = weight, .eps = eps, .width = x.dims[1]});
+}
+
+motet_status motet_cpu_rmsnorm_add_forward(motet_tensor out, motet_tensor sum, motet_tensor rstd,
+                                           motet_tensor x, motet_tensor branch, motet_tensor weight,
+                                           float eps) {
+    MOTET_TRY(motet_rmsnorm_add_forward_check(out, sum, rstd, x, branch, weight));
+    return forward(&(job){.out = out,
+                          .rstd = rstd,
+                          .x = x,
+                          .branch = branch,
+                          .sum = sum,
+                          .weight = weight,
+                          .eps = eps,
+                          .width = x.dims[1]});
 }
 
 /* dx of rows first..end-1; with `partial` [width], also their share of dweight. */
@@ -90,6 +120,7 @@ ROW_CLONES static void backward_rows(const job *j, float *partial, int64_t first
 #pragma omp simd
             for (int64_t i = 0; i < n; i++)
                 dx[i] += rstd * (dy[i] * w[i] - x[i] * pull);
+            if (j->dbranch.data) row_store(j->dbranch, row * width + d, n, dx);
             if (!partial) continue;
 #pragma omp simd
             for (int64_t i = 0; i < n; i++)
@@ -112,18 +143,15 @@ ROW_CLONES static void backward_columns(const job *j, float *dweight, int64_t d,
     }
 }
 
-motet_status motet_cpu_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
-                                        motet_tensor x, motet_tensor weight, motet_tensor rstd) {
-    int64_t rows = x.dims[0], width = x.dims[1];
-    MOTET_TRY(motet_rmsnorm_backward_check(dx, dweight, dout, x, weight, rstd));
-    job j = {.dx = dx, .dout = dout, .x = x, .weight = weight, .rstd = rstd, .width = width};
+static motet_status backward(const job *j, motet_tensor dweight) {
+    int64_t rows = j->x.dims[0], width = j->width;
     int64_t range = (rows + RANGES - 1) / RANGES;
     bool many = rows * width > ROW_PARALLEL, fused = width <= ROW_CHUNK;
     alignas(64) float partial[RANGES][ROW_CHUNK];
 #pragma omp parallel for schedule(static) if (many)
     for (int64_t r = 0; r < RANGES; r++) {
         if (fused) memset(partial[r], 0, (size_t)width * sizeof(float));
-        backward_rows(&j, fused ? partial[r] : NULL, row_min(rows, r * range),
+        backward_rows(j, fused ? partial[r] : NULL, row_min(rows, r * range),
                       row_min(rows, (r + 1) * range));
     }
     float *sums = dweight.data;
@@ -136,6 +164,29 @@ motet_status motet_cpu_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, m
     int64_t slices = (width + 63) / 64;
 #pragma omp parallel for schedule(static) if (many)
     for (int64_t s = 0; s < slices; s++)
-        backward_columns(&j, sums, s * 64, row_min(64, width - s * 64));
+        backward_columns(j, sums, s * 64, row_min(64, width - s * 64));
     return MOTET_OK;
+}
+
+motet_status motet_cpu_rmsnorm_backward(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
+                                        motet_tensor x, motet_tensor weight, motet_tensor rstd) {
+    MOTET_TRY(motet_rmsnorm_backward_check(dx, dweight, dout, x, weight, rstd));
+    const job j = {
+        .dx = dx, .dout = dout, .x = x, .weight = weight, .rstd = rstd, .width = x.dims[1]};
+    return backward(&j, dweight);
+}
+
+motet_status motet_cpu_rmsnorm_add_backward(motet_tensor dx, motet_tensor dbranch,
+                                            motet_tensor dweight, motet_tensor dout,
+                                            motet_tensor sum, motet_tensor weight,
+                                            motet_tensor rstd) {
+    MOTET_TRY(motet_rmsnorm_add_backward_check(dx, dbranch, dweight, dout, sum, weight, rstd));
+    const job j = {.dx = dx,
+                   .dbranch = dbranch,
+                   .dout = dout,
+                   .x = sum,
+                   .weight = weight,
+                   .rstd = rstd,
+                   .width = sum.dims[1]};
+    return backward(&j, dweight);
 }

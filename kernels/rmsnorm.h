@@ -21,7 +21,24 @@ typedef motet_status motet_rmsnorm_backward_fn(motet_tensor dx, motet_tensor dwe
                                                motet_tensor dout, motet_tensor x,
                                                motet_tensor weight, motet_tensor rstd);
 
+/* Of a residual sum: sum = x + branch, out = rmsnorm(sum), with the bits of an addition and a norm
+ * (where rows start at multiples of 16 bytes, or all on the CPU). x, sum [N,D] f32, sum may be x;
+ * branch [N,D] f32 or bf16; out may be branch. */
+typedef motet_status motet_rmsnorm_add_forward_fn(motet_tensor out, motet_tensor sum,
+                                                  motet_tensor rstd, motet_tensor x,
+                                                  motet_tensor branch, motet_tensor weight,
+                                                  float eps);
+
+/* Its gradient: dx as above, x being the sum; then dbranch = dx, rounded to its type. sum [N,D]
+ * f32; dbranch [N,D] f32 or bf16. */
+typedef motet_status motet_rmsnorm_add_backward_fn(motet_tensor dx, motet_tensor dbranch,
+                                                   motet_tensor dweight, motet_tensor dout,
+                                                   motet_tensor sum, motet_tensor weight,
+                                                   motet_tensor rstd);
+
 motet_rmsnorm_forward_fn motet_cpu_rmsnorm_forward;
 motet_rmsnorm_backward_fn motet_cpu_rmsnorm_backward;
+motet_rmsnorm_add_forward_fn motet_cpu_rmsnorm_add_forward;
+motet_rmsnorm_add_backward_fn motet_cpu_rmsnorm_add_backward;
 
 #endif

@@ -78,6 +78,28 @@ motet_status motet_rmsnorm_backward_check(motet_tensor dx, motet_tensor dweight,
     return MOTET_OK;
 }
 
+motet_status motet_rmsnorm_add_forward_check(motet_tensor out, motet_tensor sum, motet_tensor rstd,
+                                             motet_tensor x, motet_tensor branch,
+                                             motet_tensor weight) {
+    if (!row_is(x, MOTET_F32, 2) || !row_has_data(x) || !is_rows(sum, x) ||
+        sum.dtype != MOTET_F32 || !is_rows(branch, x) || !is_rows(out, x) ||
+        !is_vector(weight, x.dims[1]) || (rstd.data && !is_statistic(rstd, x.dims[0])))
+        return motet_row_fail(
+            "rmsnorm_add_forward",
+            "x and sum are [N,D] f32, out and branch [N,D], weight [D], rstd [N] f32",
+            "out sum rstd x branch weight", 6, (motet_tensor[]){out, sum, rstd, x, branch, weight});
+    return MOTET_OK;
+}
+motet_status motet_rmsnorm_add_backward_check(motet_tensor dx, motet_tensor dbranch,
+                                              motet_tensor dweight, motet_tensor dout,
+                                              motet_tensor sum, motet_tensor weight,
+                                              motet_tensor rstd) {
+    if (!row_is(sum, MOTET_F32, 2) || !is_rows(dbranch, sum))
+        return motet_row_fail("rmsnorm_add_backward", "sum is [N,D] f32, dbranch [N,D]",
+                              "dbranch sum", 2, (motet_tensor[]){dbranch, sum});
+    return motet_rmsnorm_backward_check(dx, dweight, dout, sum, weight, rstd);
+}
+
 motet_status motet_layernorm_forward_check(motet_tensor out, motet_tensor mean, motet_tensor rstd,
                                            motet_tensor x, motet_tensor residual,
                                            motet_tensor weight, motet_tensor bias) {

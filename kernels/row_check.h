@@ -18,6 +18,13 @@ motet_status motet_rmsnorm_forward_check(motet_tensor out, motet_tensor rstd, mo
                                          motet_tensor weight);
 motet_status motet_rmsnorm_backward_check(motet_tensor dx, motet_tensor dweight, motet_tensor dout,
                                           motet_tensor x, motet_tensor weight, motet_tensor rstd);
+motet_status motet_rmsnorm_add_forward_check(motet_tensor out, motet_tensor sum, motet_tensor rstd,
+                                             motet_tensor x, motet_tensor branch,
+                                             motet_tensor weight);
+motet_status motet_rmsnorm_add_backward_check(motet_tensor dx, motet_tensor dbranch,
+                                              motet_tensor dweight, motet_tensor dout,
+                                              motet_tensor sum, motet_tensor weight,
+                                              motet_tensor rstd);
 motet_status motet_layernorm_forward_check(motet_tensor out, motet_tensor mean, motet_tensor rstd,
                                            motet_tensor x, motet_tensor residual,
                                            motet_tensor weight, motet_tensor bias);

@@ -61,11 +61,18 @@ typedef struct motet_attention_grads {
 typedef void motet_attention_backward_task_fn(const motet_attention_head *head,
                                               const motet_attention_grads *grads, float *scratch);
 
-/* One query row, `heads` heads that lie side by side: out and q [heads * width], length rows of the
- * caches, pitch elements apart. */
-typedef void motet_attention_decode_task_fn(void *out, const void *q, const void *k, const void *v,
-                                            motet_dtype dtype, int heads, int width, int64_t length,
-                                            int64_t pitch, float *scratch);
+/* One query row, `heads` heads that lie side by side: out and q [heads * width] of dtype, length
+ * rows of the caches, pitch elements apart, of cache_dtype; int8 ones with a scale a row of a head,
+ * at k_scale[h * scale_pitch + t]. */
+typedef struct motet_decode_job {
+    void *out;
+    const void *q, *k, *v;
+    const float *k_scale, *v_scale; /* NULL unless int8 */
+    motet_dtype dtype, cache_dtype;
+    int heads, width;
+    int64_t length, pitch, scale_pitch;
+} motet_decode_job;
+typedef void motet_attention_decode_task_fn(const motet_decode_job *job, float *scratch);
 static inline size_t motet_decode_scratch(int64_t heads, int64_t width, int64_t length) {
     return (size_t)heads * (size_t)(2 * width + (length + 15) / 16 * 16) * sizeof(float);
 }

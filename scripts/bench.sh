@@ -11,7 +11,7 @@ export OMP_NUM_THREADS=$threads OMP_WAIT_POLICY=passive
 scripts/fetch_encoder.sh >/dev/null
 "$bin/motet-data" build --jobs 1 -o "$work/bench.h5" /usr/share/games/openttd/baseset/openmsx >/dev/null
 train() {
-    "$bin/bench_train" configs/mini.ini "$steps" "${@:2}" data.corpus="$work/bench.h5" train.dtype="$1" \
+    "$bin/bench_train" configs/mini.ini "$steps" "${@:2}" data.corpus="$work/bench.h5" train.device=cpu train.dtype="$1" \
         run.encoder=build/encoder/model.safetensors run.vocab=build/encoder/vocab.txt
 }
 ours() {

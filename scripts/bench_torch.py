@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""PyTorch's speed on the same model and batch: bench_torch.py DUMP.safetensors [--threads N] [--steps N] [--compile]
+"""PyTorch's speed on the same model and batch:
+bench_torch.py DUMP.safetensors [--device cpu|cuda] [--threads N] [--steps N] [--compile]
 
 The dump is bench_train's: weights and one batch. Trains (forward, backward, clip, update) and generates (batch 1, and 2
 for guidance; a cache of keys and values, every field drawn) in each way that could be PyTorch's best: attention fused
@@ -25,19 +26,30 @@ TEXT_HEADS, HEADS, WINDOW, EVENTS = 12, 4, 512, 256
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 
 
+def device():
+    return torch.get_default_device().type
+
+
+def wait():
+    if device() == "cuda":
+        torch.cuda.synchronize()
+
+
 def timed(work, steps, warm):
     for _ in range(warm):
         work()
     times = []
     for _ in range(steps):
+        wait()
         start = time.perf_counter()
         work()
+        wait()
         times.append(time.perf_counter() - start)
     return statistics.median(times), min(times)
 
 
 def report(count, seconds, **what):
-    print(json.dumps({**what, "threads": torch.get_num_threads(), "events_per_s": round(count / seconds[0]),
+    print(json.dumps({**what, "device": device(), "threads": torch.get_num_threads(), "events_per_s": round(count / seconds[0]),
                       "best": round(count / seconds[1])}), flush=True)
 
 
@@ -50,7 +62,7 @@ def optimizers(parameters, name):
 
 
 def bench_train(path, dtype, attention, optimizer, compiled, steps):
-    weights, inputs = model.load(path)
+    weights, inputs = model.load(path, device=device())
     parameters = model.parameters_of(weights)
     if dtype == "bf16":  # the frozen encoder need not be converted anew each step
         for name in [n for n in weights if n.startswith("text.") and weights[n].ndim == 2]:
@@ -61,7 +73,7 @@ def bench_train(path, dtype, attention, optimizer, compiled, steps):
     run = torch.compile(model.forward) if compiled else model.forward
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+        with torch.autocast(device(), torch.bfloat16, enabled=dtype == "bf16"):
             objective, *_ = run(weights, inputs, HEADS, TEXT_HEADS, 0.1)
         objective.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
@@ -86,7 +98,9 @@ class Generator:
                       for i in range(self.layers)]
         self.k, self.v = ([torch.zeros(rows, WINDOW, self.width, dtype=dtype) for _ in range(self.layers)]
                           for _ in range(2))
-        self.run = torch.compile(self.event, dynamic=False) if compiled else self.event
+        # On a GPU with CUDA graphs: an event is too short for its launches.
+        mode = "reduce-overhead" if device() == "cuda" else None
+        self.run = torch.compile(self.event, dynamic=False, mode=mode) if compiled else self.event
 
     def attend(self, q, k, v, mask=None):
         q, k, v = (x.view(self.rows, -1, HEADS, self.width // HEADS).transpose(1, 2) for x in (q, k, v))
@@ -95,10 +109,9 @@ class Generator:
 
     def seen(self, i, k, v, position):
         """Adds this event's k and v; what there is so far. Compiled: the whole window under a mask, for one shape."""
-        if not self.compiled:
-            at = int(position)
-            self.k[i][:, at], self.v[i][:, at] = k, v
-            return self.k[i][:, :at + 1], self.v[i][:, :at + 1], None
+        if not self.compiled:  # position is a number: no wait for the device
+            self.k[i][:, position], self.v[i][:, position] = k, v
+            return self.k[i][:, :position + 1], self.v[i][:, :position + 1], None
         self.k[i].index_copy_(1, position, k[:, None])
         self.v[i].index_copy_(1, position, v[:, None])
         return self.k[i], self.v[i], (torch.arange(WINDOW) <= position)[None, None, None]
@@ -140,11 +153,11 @@ class Generator:
         for at in range(EVENTS):
             row = slice(at, at + 1)
             self.run(self.inputs["events"][row].long(), self.inputs["context"][row].long(), self.inputs["angles"][row],
-                     torch.tensor([at]))
+                     torch.tensor([at]) if self.compiled else at)
 
 
 def bench_generate(path, rows, dtype, compiled, steps):
-    weights, inputs = model.load(path)
+    weights, inputs = model.load(path, device=device())
     torch._dynamo.reset()
     with torch.inference_mode():
         generator = Generator(weights, inputs, rows, DTYPES[dtype], compiled)
@@ -155,12 +168,14 @@ def bench_generate(path, rows, dtype, compiled, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dump")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="torch.compile, too: minutes")
     parser.add_argument("--only", choices=["train", "generate"], help="one half")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     for dtype in DTYPES:
         for rows in (1, 2) if options.only != "train" else ():
             for compiled in [False] + [True] * options.compile:

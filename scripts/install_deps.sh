@@ -3,8 +3,8 @@
 set -euo pipefail
 
 run="gcc make pkg-config libsmf-dev libjansson-dev libutf8proc-dev"
-train="$run libhdf5-dev libdnnl-dev"
-test="$train openmpi-bin libopenmpi-dev libcmocka-dev libzstd-dev python3 python3-mido python3-pip unzip mma abcmidi openttd-openmsx"
+train="$run libhdf5-dev libdnnl-dev libmicrohttpd-dev"
+test="$train openmpi-bin libopenmpi-dev slurm-wlm munge libcmocka-dev libzstd-dev python3 python3-mido python3-matplotlib python3-pip unzip mma abcmidi openttd-openmsx"
 case "${1:-run}" in
 run) wanted=$run ;;
 train) wanted="$train python3 python3-pip unzip mma abcmidi" ;;

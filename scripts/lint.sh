@@ -16,7 +16,7 @@ flags=(-std=c11 -I. -D_GNU_SOURCE -fopenmp $(pkg-config --cflags smf hdf5))
 nvcc=$(realpath -q "$(command -v "${NVCC-nvcc}" || echo "${NVCC-/usr/local/cuda/bin/nvcc}")")
 flags+=(-isystem "${nvcc%/bin/nvcc}/include")
 for flag in $(pkg-config --cflags-only-I ompi-c 2>/dev/null); do flags+=(-isystem "${flag#-I}"); done
-declare -A needs=([cuda.h]='cuda\.h|(kernels/cuda|tests/softgpu)/driver\.h' [mpi.h]='mpi\.h')
+declare -A needs=([cuda.h]='cuda\.h|(kernels/cuda|tests/softgpu)/driver\.h' [mpi.h]='mpi\.h' [nccl.h]='nccl\.h|tests/nccl/')
 for header in "${!needs[@]}"; do
     echo "#include <$header>" | gcc "${flags[@]}" -fsyntax-only -x c - 2>/dev/null && unset "needs[$header]"
 done

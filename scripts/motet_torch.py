@@ -158,11 +158,11 @@ def forward(w, inputs, heads, text_heads, attribute_weight):
     return fields.sum() + attribute_weight * attributes.sum(), fields, attributes, states
 
 
-def load(path, dtype=torch.float32):
+def load(path, dtype=torch.float32, device="cpu"):
     """Weights and inputs of a dump (safetensors); offsets become lists."""
     from safetensors import safe_open
     weights, inputs = {}, {}
-    with safe_open(path, "pt") as dump:
+    with safe_open(path, "pt", device=device) as dump:
         for name in dump.keys():
             if name.startswith("__fill"):
                 continue

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test program and test script; ends "N passed, M failed". run_tests.sh VARIANT_FOLDER BIN_FOLDER [WORD]
 # With WORD, only those whose path has it. What they print is shown where something failed.
-# With DEVICE=softgpu, those that know the CUDA back-end, over softgpu, once for each schedule of SEEDS="1 2 3".
+# With DEVICE=softgpu, those that know the CUDA back-end, over softgpu, once for each schedule of SEEDS="1 2 3"; with
+# DEVICE=cuda, the same on the machine's GPU, once.
 # tests/slow/ is left out unless WORD is slow/.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -22,7 +23,9 @@ if [ -e "$bin/libmotet_cuda.so" ]; then # programs of tests are not beside it
     export MOTET_CUDA_PLUGIN
 fi
 device=${DEVICE:-cpu} seeds=('')
-if [ "$device" = softgpu ]; then
+if [ "$device" = cuda ]; then
+    export MOTET_TEST_DEVICE=cuda
+elif [ "$device" = softgpu ]; then
     MOTET_CUDA_DRIVER=$(realpath "$variant/tests/softgpu/libcuda.so.1")
     export MOTET_CUDA_DRIVER MOTET_TEST_DEVICE=cuda OMP_NUM_THREADS=1
     read -ra seeds <<<"${SEEDS:-1 2 3}"
@@ -31,15 +34,19 @@ fi
 
 # One test, named by its source and perhaps @SEED: its output and exit status. A test that hangs is one that failed.
 run_one() {
-    local test=${1%@*} file=$results/${1//\//+} start command
+    local test=${1%@*} file=$results/${1//\//+} start limit command
     [ "$test" = "$1" ] || export SOFTGPU_SEED=${1#*@}
     case $test in
     *.py) command=(/usr/bin/python3 -B "$test") ;;
     *.sh) command=(bash "$test") ;;
     *.c) command=("$variant/${test%.c}") ;;
     esac
+    case $test in
+    tests/slow/*) limit=7200 ;; # a quarter of an hour of one core, which may be busy
+    *) limit=900 ;;
+    esac
     start=$(date +%s%N)
-    timeout -k 10 900 "${command[@]}" >"$file.out" 2>"$file.err" </dev/null
+    timeout -k 10 "$limit" "${command[@]}" >"$file.out" 2>"$file.err" </dev/null
     echo $? >"$file.status"
     printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$1" | tee "$file.time"
 }
@@ -50,10 +57,12 @@ mkdir -p "$variant"
 times=$variant/test_times_$device
 if [ "$word" = slow/ ]; then
     find tests/slow -type f
-elif [ "$device" = softgpu ]; then
+elif [ "$device" != cpu ]; then
     find tests/kernels tests/device tests/infer/test_*_cuda.c tests/train/test_*_cuda.c -type f
 else
-    find tests -type f -not -path 'tests/slow/*'
+    missing=()
+    [ -e "$variant/tests/nccl/libnccl.so.2" ] || missing=(-not -path 'tests/nccl/*') # no nccl.h
+    find tests -type f -not -path 'tests/slow/*' "${missing[@]}"
 fi | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
     while read -r test; do printf "$test%s\n" "${seeds[@]}"; done |
     awk -v times="$times" 'BEGIN {while ((getline line < times) > 0) {split(line, part); took[part[3]] = part[1]}}

@@ -133,6 +133,12 @@ OP(rmsnorm_forward, (T out, T rstd, T x, T weight, float eps),
 OP(rmsnorm_backward, (T dx, T dweight, T dout, T x, T weight, T rstd),
    (.t = {dx, dweight, dout, x, weight, rstd}), c->t[0], c->t[1], c->t[2], c->t[3], c->t[4],
    c->t[5])
+OP(rmsnorm_add_forward, (T out, T sum, T rstd, T x, T branch, T weight, float eps),
+   (.t = {out, sum, rstd, x, branch, weight}, .f = eps), c->t[0], c->t[1], c->t[2], c->t[3],
+   c->t[4], c->t[5], c->f)
+OP(rmsnorm_add_backward, (T dx, T dbranch, T dweight, T dout, T sum, T weight, T rstd),
+   (.t = {dx, dbranch, dweight, dout, sum, weight, rstd}), c->t[0], c->t[1], c->t[2], c->t[3],
+   c->t[4], c->t[5], c->t[6])
 OP(layernorm_forward, (T out, T mean, T rstd, T x, T residual, T weight, T bias, float eps),
    (.t = {out, mean, rstd, x, residual, weight, bias}, .f = eps), c->t[0], c->t[1], c->t[2],
    c->t[3], c->t[4], c->t[5], c->t[6], c->f)
@@ -203,6 +209,37 @@ static motet_status attention_backward(T dq, T dk, T dv, T dout, T out, T lse, T
     return push(&c);
 }
 
+/* A cache's rows, and an int8 one's scales: one a row of each head. */
+static motet_status see_cache(const char *op, motet_tensor t, int heads) {
+    const int64_t scales = t.dims[0] * t.dims[1] * heads;
+    MOTET_TRY(see(op, t.data, (size_t)motet_tensor_count(t) * motet_dtype_bytes(t.dtype)));
+    return t.scale ? see(op, t.scale, (size_t)scales * sizeof(float)) : MOTET_OK;
+}
+
+static motet_status run_attention_append(const call *c) {
+    return motet_cpu_attention_append(c->t[0], c->t[1], c->t[2], c->t[3], (int64_t)c->bytes,
+                                      c->p[0], c->p[1], c->i);
+}
+
+static motet_status attention_append(T k_cache, T v_cache, T k, T v, int64_t pitch,
+                                     const int32_t *offsets, const int32_t *lengths, int heads) {
+    const call c = {.run = run_attention_append,
+                    .t = {k_cache, v_cache, k, v},
+                    .p = {(void *)offsets, (void *)lengths},
+                    .bytes = (size_t)pitch,
+                    .i = heads};
+    const int64_t elements = k.dims[0] ? (k.dims[0] - 1) * pitch + k_cache.dims[2] : 0;
+    const size_t bytes = (size_t)elements * motet_dtype_bytes(k.dtype);
+    MOTET_TRY(see("attention_append", k.data, bytes));
+    MOTET_TRY(see("attention_append", v.data, bytes));
+    MOTET_TRY(see_cache("attention_append", k_cache, heads));
+    MOTET_TRY(see_cache("attention_append", v_cache, heads));
+    const size_t batch = (size_t)k_cache.dims[0];
+    MOTET_TRY(see("attention_append", offsets, (batch + 1) * sizeof *offsets));
+    MOTET_TRY(see("attention_append", lengths, batch * sizeof *lengths));
+    return push(&c);
+}
+
 static motet_status run_attention_decode(const call *c) {
     return motet_cpu_attention_decode(c->t[0], c->t[1], c->t[2], c->t[3], c->p[0], c->i);
 }
@@ -214,7 +251,9 @@ static motet_status attention_decode(T out, T q, T k_cache, T v_cache, const int
                     .p = {(void *)lengths},
                     .i = heads};
     MOTET_TRY(see_tensors("attention_decode", &c));
-    MOTET_TRY(see_shared("attention_decode", lengths, (size_t)q.dims[0] * sizeof *lengths));
+    MOTET_TRY(see_cache("attention_decode", k_cache, heads));
+    MOTET_TRY(see_cache("attention_decode", v_cache, heads));
+    MOTET_TRY(see("attention_decode", lengths, (size_t)q.dims[0] * sizeof *lengths));
     return push(&c);
 }
 
@@ -231,6 +270,43 @@ static motet_status sample(motet_sample_result *results, T logits, T uncondition
     MOTET_TRY(see_tensors("sample", &c));
     MOTET_TRY(see_shared("sample", results, rows * sizeof *results));
     MOTET_TRY(see_shared("sample", params, rows * sizeof *params));
+    return push(&c);
+}
+
+/* What field_draw reads at the call. */
+typedef struct fields {
+    motet_field_network networks[MOTET_FIELD_MOST];
+    motet_field_spec spec;
+} fields;
+
+static motet_status run_field_draw(const call *c) {
+    fields *f = c->p[2];
+    motet_status status = motet_cpu_field_draw(c->p[0], c->t[0], f->networks, c->t[1], c->t[2],
+                                               c->p[1], &f->spec, c->t[3]);
+    free(f);
+    return status;
+}
+
+static motet_status field_draw(motet_field_result *result, T states,
+                               const motet_field_network *networks, T values, T rules,
+                               const motet_field_params *params, const motet_field_spec *spec,
+                               T scratch) {
+    call c = {.run = run_field_draw,
+              .t = {states, values, rules, scratch},
+              .p = {result, (void *)params}};
+    MOTET_TRY(see_tensors("field_draw", &c));
+    MOTET_TRY(see_shared("field_draw", result, sizeof *result));
+    MOTET_TRY(see_shared("field_draw", params, sizeof *params));
+    for (int f = 0; f < spec->fields; f++) {
+        const motet_field_network *n = &networks[f];
+        const call weights = {.t = {n->norm, n->gate_up, n->down, n->out_norm, n->out, n->bias}};
+        MOTET_TRY(see_tensors("field_draw", &weights));
+    }
+    fields *f = malloc(sizeof *f);
+    if (!f) return MOTET_FAIL(MOTET_E_MEMORY, "walled: no memory for fields");
+    memcpy(f->networks, networks, (size_t)spec->fields * sizeof *networks);
+    f->spec = *spec;
+    c.p[2] = f;
     return push(&c);
 }
 
@@ -310,7 +386,8 @@ static motet_status synchronize(void) {
     return drain();
 }
 
-static const motet_memory memory = {take, give_back, copy, zero, synchronize};
+static const motet_memory memory = {
+    .take = take, .give_back = give_back, .copy = copy, .zero = zero, .synchronize = synchronize};
 
 static const motet_backend walled = {
     .name = "walled",
@@ -319,6 +396,8 @@ static const motet_backend walled = {
     .embed_backward = embed_backward,
     .rmsnorm_forward = rmsnorm_forward,
     .rmsnorm_backward = rmsnorm_backward,
+    .rmsnorm_add_forward = rmsnorm_add_forward,
+    .rmsnorm_add_backward = rmsnorm_add_backward,
     .layernorm_forward = layernorm_forward,
     .layernorm_backward = layernorm_backward,
     .matmul = matmul,
@@ -327,6 +406,7 @@ static const motet_backend walled = {
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .attention_decode = attention_decode,
+    .attention_append = attention_append,
     .swiglu_forward = swiglu_forward,
     .swiglu_backward = swiglu_backward,
     .gelu_forward = gelu_forward,
@@ -336,6 +416,7 @@ static const motet_backend walled = {
     .add = add,
     .cross_entropy = cross_entropy,
     .sample = sample,
+    .field_draw = field_draw,
     .convert = convert,
     .adamw = adamw,
     .muon = muon,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGING = 32 << 20, SENTENCE = 504, LINE = 200 };
+enum { SENTENCE = 504, LINE = 200 };
 
 size_t motet_wire_bytes(motet_wire type) {
     static const size_t bytes[] = {4, 2, 8, 8, 1};
@@ -19,7 +19,8 @@ motet_communicator *motet_communicator_single(void) {
 
 static motet_status take(motet_communicator *c, size_t staging_bytes) {
     const motet_memory *memory = c->backend.memory;
-    size_t slot = (staging_bytes ? staging_bytes : STAGING) / (size_t)c->ranks / 64 * 64;
+    size_t slot =
+        (staging_bytes ? staging_bytes : MOTET_COMMUNICATOR_STAGING) / (size_t)c->ranks / 64 * 64;
     c->slot_bytes = slot ? slot : 64;
     c->offsets = calloc((size_t)c->ranks, sizeof *c->offsets);
     size_t bytes;
@@ -76,6 +77,10 @@ motet_status motet_communicator_make(motet_communicator **communicator,
 
 void motet_communicator_close(motet_communicator *c) {
     if (c && c->transport) release(c);
+}
+
+int motet_communicator_threads(const motet_communicator *c) {
+    return !c->transport || c->transport->threads;
 }
 
 void motet_communicator_abort(motet_communicator *c, int exit_status) {

@@ -1,6 +1,7 @@
 /* communicator: what the ranks of a run say to each other. One rank is one process, 0 .. ranks - 1.
  *
- * All functions but abort and close are collective: every rank calls the same ones in the same
+ * One thread at a time may call, any thread if motet_communicator_threads says so. All functions
+ * but abort, close and that one are collective: every rank calls the same ones in the same
  * order, with the same parts, counts and types; they return when this rank's data are there. Sums
  * are deterministic: element by element they are S(0, 1, ranks) of the ranks' values,
  *
@@ -36,6 +37,11 @@ typedef enum motet_wire {
 
 size_t motet_wire_bytes(motet_wire type); /* of one element */
 
+enum { MOTET_COMMUNICATOR_STAGING = 32 << 20 }; /* bytes for the chunks in flight */
+
+/* Of a whole message (all_reduce, broadcast) of count elements, how many are this rank's to sum. */
+int64_t motet_communicator_slice(int64_t count, int rank, int ranks);
+
 /* A stretch of elements that one rank is responsible for. */
 typedef struct motet_part {
     void *data;
@@ -47,6 +53,8 @@ typedef struct motet_communicator {
     int rank, ranks;
     double timeout_s; /* longest wait for a peer; 0: for ever. May be changed between calls */
     int agreed;       /* the last failure is known to every rank: rank 0 alone may report it */
+    int64_t sent_bytes, received_bytes; /* by this rank, to and from others, so far */
+    double seconds;                     /* that it spent in exchanges so far */
     /* private */
     const motet_transport *transport; /* NULL: one rank */
     void *link;
@@ -65,13 +73,16 @@ typedef struct motet_communicator {
 motet_communicator *motet_communicator_single(void);
 
 /* Any transport. Owns `link` from here on, also if it fails. back-end: where f32 and bf16 live.
- * staging_bytes: for the chunks in flight; 0: 32 MiB. */
+ * staging_bytes: for the chunks in flight; 0: MOTET_COMMUNICATOR_STAGING. */
 motet_status motet_communicator_make(motet_communicator **communicator,
                                      const motet_transport *transport, void *link,
                                      const motet_backend *backend, int rank, int ranks,
                                      size_t staging_bytes);
 /* NULL and the single one are fine. */
 void motet_communicator_close(motet_communicator *communicator);
+
+/* Whether threads other than the one that opened it may call. */
+int motet_communicator_threads(const motet_communicator *communicator);
 
 /* data [count] becomes the sum of all ranks' data, the same bits on each. */
 motet_status motet_communicator_all_reduce(motet_communicator *communicator, void *data,
@@ -84,6 +95,19 @@ motet_status motet_communicator_reduce_scatter(motet_communicator *communicator,
 /* Every part becomes what its owner has in it. */
 motet_status motet_communicator_all_gather(motet_communicator *communicator,
                                            const motet_part *parts, int count, motet_wire type);
+
+/* The same. If one rank owns so much that sending it to everybody would take longest, the parts are
+ * first dealt out in equal slices, which all gather then. */
+motet_status motet_communicator_all_gather_uneven(motet_communicator *communicator,
+                                                  const motet_part *parts, int count,
+                                                  motet_wire type);
+
+/* Whether it does that, and the slices: pieces of the parts, one after another, owner: who holds
+ * them then; from [pieces]: who owned them. cut, from: room for count + ranks; the number of
+ * pieces. bytes: of an element. */
+int motet_communicator_is_dealt(const motet_part *parts, int count, int ranks);
+int motet_communicator_cut(motet_part *cut, int *from, const motet_part *parts, int count,
+                           int ranks, size_t bytes);
 
 /* Root receives every part of the others into its own part.data, which is in the host's memory;
  * elsewhere parts are where their type says, and those of other owners may be NULL. */

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "train/communicator.h"
 
@@ -89,14 +90,25 @@ static motet_status exchange_bounced(motet_communicator *c) {
     return status;
 }
 
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 static motet_status exchange(motet_communicator *c) {
     if (!c->transfer_count) return MOTET_OK;
     motet_status status;
+    double start = seconds();
+    for (int i = 0; i < c->transfer_count; i++)
+        *(c->transfers[i].receive ? &c->received_bytes : &c->sent_bytes) +=
+            (int64_t)c->transfers[i].bytes;
     if (c->backend.memory == &motet_host_memory)
         status = c->transport->exchange(c->link, c->transfers, c->transfer_count, c->timeout_s);
     else
         status = exchange_bounced(c);
     c->transfer_count = 0;
+    c->seconds += seconds() - start;
     if (status != MOTET_OK) c->broken = status;
     return status;
 }
@@ -281,6 +293,80 @@ static motet_status gather(motet_communicator *c, const motet_part *parts, int c
     return MOTET_OK;
 }
 
+/* ---- Parts of which one rank has most: first they are dealt out, then all gather them. */
+
+int motet_communicator_is_dealt(const motet_part *parts, int count, int ranks) {
+    int64_t all = 0, longest = 0;
+    for (int r = 0; r < ranks; r++) {
+        int64_t own = 0;
+        for (int i = 0; i < count; i++)
+            own += parts[i].owner == r ? parts[i].count : 0;
+        all += own;
+        if (own > longest) longest = own;
+    }
+    return longest > (all + longest) / ranks;
+}
+
+int motet_communicator_cut(motet_part *cut, int *from, const motet_part *parts, int count,
+                           int ranks, size_t bytes) {
+    int64_t all = 0, at = 0, end = 0;
+    int pieces = 0, holder = -1;
+    for (int i = 0; i < count; i++)
+        all += parts[i].count;
+    for (int i = 0; i < count; i++)
+        for (int64_t done = 0; done < parts[i].count;) {
+            while (at >= end)
+                end += motet_communicator_slice(all, ++holder, ranks);
+            int64_t left = parts[i].count - done, now = left < end - at ? left : end - at;
+            unsigned char *data = parts[i].data;
+            from[pieces] = parts[i].owner;
+            cut[pieces++] = (motet_part){data ? data + (size_t)done * bytes : NULL, now, holder};
+            done += now;
+            at += now;
+        }
+    return pieces;
+}
+
+static motet_status deal_parts(rounds *r, motet_wire type, const int *from) {
+    motet_communicator *c = r->c;
+    for (segment s; next_segment(&s, r);) {
+        int source = from[r->part - 1];
+        motet_transfer t = {.peer = c->rank == source ? s.owner : source,
+                            .receive = c->rank != source,
+                            .host = on_host(c, type),
+                            .bytes = (size_t)s.count * r->bytes,
+                            .data = s.data};
+        if (source != s.owner && (c->rank == source || c->rank == s.owner)) MOTET_TRY(post(c, t));
+    }
+    return exchange(c);
+}
+
+static motet_status gather_dealt(motet_communicator *c, const motet_part *parts, int count,
+                                 motet_wire type) {
+    size_t most = (size_t)count + (size_t)c->ranks;
+    motet_part *cut = calloc(most, sizeof *cut);
+    int *from = calloc(most, sizeof *from);
+    motet_status status =
+        cut && from ? begin(c) : MOTET_FAIL(MOTET_E_MEMORY, "no memory for %d parts", count);
+    if (status == MOTET_OK) {
+        count = motet_communicator_cut(cut, from, parts, count, c->ranks, motet_wire_bytes(type));
+        rounds r = rounds_of(c, cut, count, type);
+        while (status == MOTET_OK && next_round(&r))
+            status = deal_parts(&r, type, from);
+    }
+    if (status == MOTET_OK) status = gather(c, cut, count, type, -1);
+    free(cut);
+    free(from);
+    return status;
+}
+
+motet_status motet_communicator_all_gather_uneven(motet_communicator *c, const motet_part *parts,
+                                                  int count, motet_wire type) {
+    if (c->ranks > 1 && motet_communicator_is_dealt(parts, count, c->ranks))
+        return gather_dealt(c, parts, count, type);
+    return gather(c, parts, count, type, -1);
+}
+
 motet_status motet_communicator_all_gather(motet_communicator *c, const motet_part *parts,
                                            int count, motet_wire type) {
     return gather(c, parts, count, type, -1);
@@ -293,15 +379,24 @@ motet_status motet_communicator_gather(motet_communicator *c, const motet_part *
 
 /* ---- Whole messages: a slice each, in multiples of 64 elements. */
 
+static int64_t slice_end(int64_t count, int rank, int ranks) {
+    int64_t blocks = (count + 63) / 64, r = rank + 1;
+    int64_t end = 64 * (blocks / ranks * r + blocks % ranks * r / ranks);
+    return end < count ? end : count;
+}
+
+int64_t motet_communicator_slice(int64_t count, int rank, int ranks) {
+    return slice_end(count, rank, ranks) - (rank ? slice_end(count, rank - 1, ranks) : 0);
+}
+
 static motet_part *slice(const motet_communicator *c, void *data, int64_t count, size_t bytes) {
     motet_part *parts = calloc((size_t)c->ranks, sizeof *parts);
     if (!parts) return NULL;
-    int64_t blocks = (count + 63) / 64, from = 0;
+    int64_t from = 0;
     for (int r = 0; r < c->ranks; r++) {
-        int64_t to = 64 * (blocks / c->ranks * (r + 1) + blocks % c->ranks * (r + 1) / c->ranks);
-        if (to > count) to = count;
-        parts[r] = (motet_part){(unsigned char *)data + (size_t)from * bytes, to - from, r};
-        from = to;
+        int64_t own = motet_communicator_slice(count, r, c->ranks);
+        parts[r] = (motet_part){(unsigned char *)data + (size_t)from * bytes, own, r};
+        from += own;
     }
     return parts;
 }

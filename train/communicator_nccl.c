@@ -1,9 +1,12 @@
 #include "train/communicator_nccl.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "kernels/core/log.h"
 #include "train/communicator_mpi.h"
 #include "train/nccl_library.h"
 #include "train/rendezvous.h"
@@ -11,8 +14,10 @@
 typedef struct link {
     const motet_nccl_library *nccl;
     void *comm, *stream;
-    motet_rendezvous *rendezvous; /* or the session, or neither */
+    motet_rendezvous *rendezvous; /* NULL: nobody watches */
     motet_mpi_session mpi;
+    int rank;
+    uint32_t exchanges; /* so far */
 } link_nccl;
 
 static double seconds(void) {
@@ -23,12 +28,34 @@ static double seconds(void) {
 
 static motet_status fail(const link_nccl *l, int result, const char *what) {
     const char *more = l->comm ? l->nccl->last_error(l->comm) : NULL;
-    return MOTET_FAIL(MOTET_E_IO, "NCCL: %s: %s%s%.200s", what, l->nccl->error_text(result),
-                      more && *more ? ": " : "", more ? more : "");
+    return MOTET_FAIL(MOTET_E_IO, "NCCL on rank %d: %s: %s%s%.200s", l->rank, what,
+                      l->nccl->error_text(result), more && *more ? ": " : "", more ? more : "");
 }
 
 static int is_bad(int result) {
     return result != MOTET_NCCL_SUCCESS && result != MOTET_NCCL_IN_PROGRESS;
+}
+
+/* NCCL does not say which peer has failed; the rendezvous will in a moment. */
+static motet_status fail_async(const link_nccl *l, int async, const char *what) {
+    for (int i = 0; i < 200 && l->rendezvous; i++) {
+        MOTET_TRY(motet_rendezvous_check(l->rendezvous));
+        if (async != MOTET_NCCL_REMOTE_ERROR) break;
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    return fail(l, async, what);
+}
+
+static motet_status fail_late(link_nccl *l, const char *what, double waited_s) {
+    const char *hint = "a rank hangs or cannot be reached";
+    if (l->rendezvous) {
+        (void)motet_rendezvous_blame(l->rendezvous, l->exchanges);
+        hint = motet_error();
+    }
+    char sentence[300];
+    snprintf(sentence, sizeof sentence, "%s", hint);
+    return MOTET_FAIL(MOTET_E_IO, "%s (NCCL: %s: not done after %.0f seconds, train.timeout)",
+                      sentence, what, waited_s);
 }
 
 /* Asks NCCL and the rendezvous now and then until done says so. */
@@ -40,10 +67,7 @@ static motet_status wait_until(link_nccl *l, done_fn *done, const char *what, do
         int async = MOTET_NCCL_SUCCESS;
         int result = l->nccl->async_error(l->comm, &async);
         if (is_bad(result)) return fail(l, result, what);
-        if (is_bad(async)) {
-            if (l->rendezvous) MOTET_TRY(motet_rendezvous_check(l->rendezvous));
-            return fail(l, async, what);
-        }
+        if (is_bad(async)) return fail_async(l, async, what);
         int answer = done(l, async);
         if (answer > 0) return MOTET_OK;
         if (answer < 0)
@@ -54,12 +78,11 @@ static motet_status wait_until(link_nccl *l, done_fn *done, const char *what, do
         double now = seconds();
         if (now - looked < 0.25) continue;
         looked = now;
-        if (l->rendezvous) MOTET_TRY(motet_rendezvous_check(l->rendezvous));
-        if (timeout_s > 0 && now - start > timeout_s)
-            return MOTET_FAIL(MOTET_E_IO,
-                              "NCCL: %s: not done after %.0f seconds: a rank hangs or cannot be "
-                              "reached",
-                              what, now - start);
+        if (l->rendezvous) {
+            motet_rendezvous_beat(l->rendezvous, l->exchanges);
+            MOTET_TRY(motet_rendezvous_check(l->rendezvous));
+        }
+        if (timeout_s > 0 && now - start > timeout_s) return fail_late(l, what, now - start);
     }
 }
 
@@ -106,6 +129,7 @@ static motet_status exchange(void *link, const motet_transfer *transfers, int co
                              double timeout_s) {
     link_nccl *l = link;
     if (!l->comm) return MOTET_FAIL(MOTET_E_IO, "NCCL was aborted");
+    l->exchanges++;
     motet_status status = run_group(l, transfers, count, timeout_s);
     if (status != MOTET_OK) give_up(l);
     return status;
@@ -135,31 +159,87 @@ static void close_link(void *link, int orderly) {
     free(l);
 }
 
-static const motet_transport transport = {
-    .name = "nccl", .device = 1, .exchange = exchange, .abort = abort_all, .close = close_link};
+static const motet_transport transport = {.name = "nccl",
+                                          .device = 1,
+                                          .threads = 1,
+                                          .exchange = exchange,
+                                          .abort = abort_all,
+                                          .close = close_link};
 
-static motet_status share_by_mpi(link_nccl *l, motet_nccl_id *id, const motet_ranks *ranks,
-                                 double timeout_s) {
-    MOTET_TRY(motet_mpi_session_open(&l->mpi));
-    if (l->mpi.rank != ranks->rank || l->mpi.ranks != ranks->ranks)
-        return MOTET_FAIL(MOTET_E_USAGE, "MPI says rank %d of %d, %s: rank %d of %d", l->mpi.rank,
-                          l->mpi.ranks, ranks->source, ranks->rank, ranks->ranks);
-    int count = ranks->rank == 0 ? ranks->ranks - 1 : 1;
+/* What rank 0 tells the others where MPI has started them. */
+typedef struct word {
+    motet_nccl_id id;
+    char host[256];
+    int port; /* 0: there is none */
+} word;
+
+static motet_status tell_by_mpi(link_nccl *l, word *said, int ranks, double timeout_s) {
+    int count = l->rank == 0 ? ranks - 1 : 1;
     motet_transfer *transfers = calloc((size_t)count, sizeof *transfers);
     if (!transfers) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for %d ranks", count);
     for (int i = 0; i < count; i++)
-        transfers[i] = (motet_transfer){.peer = ranks->rank == 0 ? i + 1 : 0,
-                                        .receive = ranks->rank != 0,
+        transfers[i] = (motet_transfer){.peer = l->rank == 0 ? i + 1 : 0,
+                                        .receive = l->rank != 0,
                                         .host = 1,
-                                        .bytes = sizeof *id,
-                                        .data = id};
+                                        .bytes = sizeof *said,
+                                        .data = said};
     motet_status status = l->mpi.transport->exchange(l->mpi.link, transfers, count, timeout_s);
     free(transfers);
     return status;
 }
 
+/* *good: 1 if it was on every rank. */
+static motet_status all_by_mpi(link_nccl *l, int *good, int ranks, double timeout_s) {
+    int *said = calloc((size_t)ranks, sizeof *said), count = 0, own = *good;
+    motet_transfer *transfers = calloc(2 * (size_t)ranks, sizeof *transfers);
+    motet_status status =
+        said && transfers ? MOTET_OK : MOTET_FAIL(MOTET_E_MEMORY, "no memory for %d ranks", ranks);
+    for (int r = 0; r < ranks && status == MOTET_OK; r++) {
+        motet_transfer t = {.peer = r, .host = 1, .bytes = sizeof own, .data = &own};
+        if (r == l->rank) continue;
+        transfers[count++] = t;
+        t.receive = 1, t.data = &said[r];
+        transfers[count++] = t;
+    }
+    if (status == MOTET_OK)
+        status = l->mpi.transport->exchange(l->mpi.link, transfers, count, timeout_s);
+    for (int r = 0; r < ranks && status == MOTET_OK; r++)
+        *good &= r == l->rank || said[r];
+    free(said);
+    free(transfers);
+    return status;
+}
+
+/* MPI carries the id, and where rank 0 listens: who has died is only noticed over sockets. Without
+ * them (a firewall) NCCL works all the same. */
+static motet_status share_by_mpi(link_nccl *l, motet_nccl_id *id, const motet_ranks *ranks,
+                                 double timeout_s) {
+    static const double meet_s = 15;
+    word said = {.id = *id};
+    MOTET_TRY(motet_mpi_session_open(&l->mpi));
+    if (l->mpi.rank != ranks->rank || l->mpi.ranks != ranks->ranks)
+        return MOTET_FAIL(MOTET_E_USAGE, "MPI says rank %d of %d, %s: rank %d of %d", l->mpi.rank,
+                          l->mpi.ranks, ranks->source, ranks->rank, ranks->ranks);
+    if (l->rank == 0 && (gethostname(said.host, sizeof said.host - 1) != 0 ||
+                         motet_rendezvous_port(&said.port) != MOTET_OK))
+        said.port = 0;
+    MOTET_TRY(tell_by_mpi(l, &said, ranks->ranks, timeout_s));
+    *id = said.id;
+    int met = said.port && motet_rendezvous_open(&l->rendezvous, said.host, said.port, ranks->rank,
+                                                 ranks->ranks, meet_s) == MOTET_OK;
+    MOTET_TRY(all_by_mpi(l, &met, ranks->ranks, timeout_s > 0 ? timeout_s + meet_s : 0));
+    if (met) return MOTET_OK;
+    motet_rendezvous_close(l->rendezvous, 1);
+    l->rendezvous = NULL;
+    if (l->rank == 0)
+        motet_log(MOTET_LOG_WARN, "ranks cannot reach each other at %s: who dies is not named",
+                  said.host);
+    return MOTET_OK;
+}
+
 static motet_status share(link_nccl *l, motet_nccl_id *id, const motet_ranks *ranks,
                           double timeout_s) {
+    if (ranks->ranks == 1) return MOTET_OK;
     if (*ranks->host) {
         MOTET_TRY(motet_rendezvous_open(&l->rendezvous, ranks->host, ranks->port, ranks->rank,
                                         ranks->ranks, timeout_s));
@@ -175,6 +255,7 @@ static motet_status share(link_nccl *l, motet_nccl_id *id, const motet_ranks *ra
 static motet_status start(link_nccl *l, const motet_backend *backend, const motet_ranks *ranks,
                           double timeout_s) {
     motet_nccl_id id = {{0}};
+    l->rank = ranks->rank;
     MOTET_TRY(motet_nccl_library_open(&l->nccl));
     if (ranks->rank == 0) {
         int result = l->nccl->id(&id);

@@ -17,7 +17,8 @@
 motet_status motet_nccl_load(void);
 
 /* NCCL's id goes from rank 0 to the others over a rendezvous at ranks->host:port if there is one,
- * else over MPI if the launcher is MPI's, else MOTET_E_USAGE. backend: a CUDA device's. Fails with
+ * else over MPI if the launcher is MPI's (then they meet at a port of rank 0's), else
+ * MOTET_E_USAGE. One rank needs neither. backend: a CUDA device's. Fails with
  * MOTET_E_IO after timeout_s: a rank is missing, or cannot be reached. */
 motet_status motet_communicator_nccl_open(motet_communicator **communicator,
                                           const motet_backend *backend, const motet_ranks *ranks,

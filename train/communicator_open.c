@@ -16,8 +16,6 @@ static motet_status open_mpi(motet_communicator **c, const motet_ranks *ranks,
     return motet_communicator_mpi_open(c, backend, ranks->rank, ranks->ranks);
 }
 
-static const double start_timeout_s = 60;
-
 /* NCCL where there is a GPU and the library; MPI carries GPUs' data, too, over the host. */
 static motet_status choose(int *nccl, const char *wanted, int ranks, const motet_backend *backend) {
     int automatic = !strcmp(wanted, "auto"), host = backend->memory == &motet_host_memory;
@@ -39,7 +37,8 @@ motet_status motet_communicator_open(motet_communicator **c, const motet_setting
     if (ranks->ranks == 1) return MOTET_OK;
     motet_communicator *opened;
     if (nccl)
-        MOTET_TRY(motet_communicator_nccl_open(&opened, backend, ranks, start_timeout_s));
+        MOTET_TRY(motet_communicator_nccl_open(&opened, backend, ranks,
+                                               (double)settings->train_start_timeout));
     else
         MOTET_TRY(open_mpi(&opened, ranks, backend));
     *c = opened;

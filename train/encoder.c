@@ -7,7 +7,7 @@
 #include "data/file.h"
 #include "infer/checkpoint.h"
 
-enum { LEARN_CAPTIONS = 4000 };
+enum { LEARN_CAPTIONS = 4000, LEARN_LEAST = 128 }; /* the least: wordpiece.h */
 static const size_t vocab_limit = 64u << 20;
 
 /* Every n-th piece's captions, so that all sources have their say. */
@@ -38,9 +38,11 @@ static motet_status learn_vocab(motet_encoder *encoder, const motet_settings *se
     if (!texts) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for captions");
     int count = 0;
     motet_status status = collect(texts, &count, corpora, corpus_count);
+    /* A small corpus gives fewer tokens than may be asked for; when its run goes on, those are what
+     * the settings say, and asking for the least gives the same ones again. */
+    int most = settings->model_text_vocab < LEARN_LEAST ? LEARN_LEAST : settings->model_text_vocab;
     if (status == MOTET_OK)
-        status = motet_wordpiece_learn(&encoder->vocab, (const char *const *)texts, count,
-                                       settings->model_text_vocab);
+        status = motet_wordpiece_learn(&encoder->vocab, (const char *const *)texts, count, most);
     for (int i = 0; i < count; i++)
         free(texts[i]);
     free(texts);

@@ -8,7 +8,7 @@ void motet_field_grads_layout(motet_field_grads *grads, motet_arena *arena,
 #define MATRIX(type, r, c) motet_arena_tensor(arena, type, 2, (const int64_t[]){r, c})
     grads->dlogits = MATRIX(dtype, rows, largest).data;
     grads->dy = MATRIX(MOTET_F32, rows, d);
-    grads->du = MATRIX(MOTET_F32, rows, d);
+    grads->dout_in = MATRIX(dtype, rows, d);
     grads->dout = MATRIX(dtype, rows, d);
     grads->din = MATRIX(dtype, rows, d);
     grads->dhidden = MATRIX(dtype, rows, f);
@@ -29,28 +29,26 @@ motet_status motet_field_backward(motet_weights *dweights, motet_tensor dstates,
     int64_t r = rows.dims[0];
 #define ROWS(tensor) motet_tensor_rows(tensor, 0, r)
     motet_tensor dl = motet_matrix(grads->dlogits, acts->out_in.dtype, r, dlogits.dims[1]);
-    motet_tensor dy = ROWS(grads->dy), du = ROWS(grads->du), dout = ROWS(grads->dout);
+    motet_tensor dy = ROWS(grads->dy), dout_in = ROWS(grads->dout_in), dout = ROWS(grads->dout);
     motet_tensor din = ROWS(grads->din), dhidden = ROWS(grads->dhidden);
     motet_tensor dgate_up = ROWS(grads->dgate_up);
 
     MOTET_TRY(backend->convert(dl, dlogits));
     MOTET_TRY(backend->bias_backward(dw->bias, dlogits));
     MOTET_TRY(backend->matmul(dw->out, dl, ROWS(acts->out_in), none, weight_gradient));
-    MOTET_TRY(backend->matmul(dout, dl, w->out, none, input_gradient));
+    MOTET_TRY(backend->matmul(dout_in, dl, w->out, none, input_gradient));
     MOTET_TRY(motet_tensor_zero(backend->memory, dy));
-    MOTET_TRY(backend->rmsnorm_backward(dy, dw->out_norm, dout, ROWS(acts->y), w->out_norm,
-                                        ROWS(acts->out_rstd)));
-    MOTET_TRY(backend->convert(dout, dy));
+    MOTET_TRY(backend->rmsnorm_add_backward(dy, dout, dw->out_norm, dout_in, ROWS(acts->y),
+                                            w->out_norm, ROWS(acts->out_rstd)));
     MOTET_TRY(backend->matmul(dw->down, dout, ROWS(acts->hidden), none, weight_gradient));
     MOTET_TRY(backend->matmul(dhidden, dout, w->down, none, input_gradient));
     MOTET_TRY(backend->swiglu_backward(dgate_up, dhidden, ROWS(acts->gate_up)));
     MOTET_TRY(backend->matmul(dw->gate_up, dgate_up, ROWS(acts->in), none, weight_gradient));
     MOTET_TRY(backend->matmul(din, dgate_up, w->gate_up, none, input_gradient));
-    MOTET_TRY(backend->convert(du, dy));
     MOTET_TRY(
-        backend->rmsnorm_backward(du, dw->norm, din, ROWS(acts->u), w->norm, ROWS(acts->rstd)));
+        backend->rmsnorm_backward(dy, dw->norm, din, ROWS(acts->u), w->norm, ROWS(acts->rstd)));
 #undef ROWS
     if (motet_field_earlier(field) > 0)
-        MOTET_TRY(backend->embed_backward(dweights->field_values, du, values));
-    return backend->scatter_add(dstates, du, rows);
+        MOTET_TRY(backend->embed_backward(dweights->field_values, dy, values));
+    return backend->scatter_add(dstates, dy, rows);
 }

@@ -8,8 +8,9 @@
 
 typedef struct motet_field_grads {
     void *dlogits;                  /* [R,V] in the compute dtype */
-    motet_tensor dy, du;            /* [R,D] f32 */
-    motet_tensor dout, din;         /* [R,D] */
+    motet_tensor dy;                /* [R,D] f32, and then of u */
+    motet_tensor dout_in, dout;     /* [R,D]: of the last norm's output, of the block's */
+    motet_tensor din;               /* [R,D] */
     motet_tensor dhidden, dgate_up; /* [R,F] [R,2F] */
 } motet_field_grads;
 

@@ -48,8 +48,9 @@ typedef struct run {
     void *user;
 } run;
 
+/* open: the last sum of two is left to motet_gradient_tree_fold, and so on downwards. */
 static motet_status sum_leaves(const run *r, motet_weights *gradients, const motet_arena *arena,
-                               int level, int64_t first, int64_t stride, int64_t count) {
+                               int level, int64_t first, int64_t stride, int64_t count, int open) {
     if (count % 2) {
         MOTET_TRY(r->backend->memory->zero(arena->base, arena->used));
         for (int64_t i = 0; i < count; i++)
@@ -57,9 +58,10 @@ static motet_status sum_leaves(const run *r, motet_weights *gradients, const mot
         return MOTET_OK;
     }
     const motet_arena *other = &r->tree->arenas[level];
-    MOTET_TRY(sum_leaves(r, gradients, arena, level + 1, first, 2 * stride, count / 2));
+    MOTET_TRY(sum_leaves(r, gradients, arena, level + 1, first, 2 * stride, count / 2, 0));
     MOTET_TRY(sum_leaves(r, r->tree->sums[level], other, level + 1, first + stride, 2 * stride,
-                         count / 2));
+                         count / 2, open));
+    if (open) return MOTET_OK;
     int64_t elements = (int64_t)(arena->used / sizeof(float));
     return r->backend->add(motet_vector(arena->base, MOTET_F32, elements),
                            motet_vector(other->base, MOTET_F32, elements));
@@ -69,5 +71,17 @@ motet_status motet_gradient_tree_run(motet_gradient_tree *tree, motet_weights *g
                                      const motet_arena *arena, const motet_backend *backend,
                                      motet_leaf_fn *leaf, void *user) {
     run r = {tree, backend, leaf, user};
-    return sum_leaves(&r, gradients, arena, 0, 0, 1, tree->leaves);
+    return sum_leaves(&r, gradients, arena, 0, 0, 1, tree->leaves, 1);
+}
+
+motet_status motet_gradient_tree_fold(const motet_gradient_tree *tree, const motet_arena *arena,
+                                      const motet_backend *backend, int64_t first, int64_t count) {
+    for (int level = tree->levels - 1; level >= 0; level--) {
+        const motet_arena *to = level ? &tree->arenas[level - 1] : arena;
+        float *sum = (float *)(void *)to->base + first;
+        float *other = (float *)(void *)tree->arenas[level].base + first;
+        MOTET_TRY(backend->add(motet_vector(sum, MOTET_F32, count),
+                               motet_vector(other, MOTET_F32, count)));
+    }
+    return MOTET_OK;
 }

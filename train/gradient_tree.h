@@ -30,9 +30,17 @@ void motet_gradient_tree_free(motet_gradient_tree *tree);
 /* Adds the gradients of this rank's leaf number `leaf` to `gradients`. */
 typedef motet_status motet_leaf_fn(void *user, motet_weights *gradients, int64_t leaf);
 
-/* Runs every leaf once; gradients, which lie in arena, become their sum. */
+/* Runs every leaf once, number leaves - 1 last. Their sum is then in `gradients`, which lie in
+ * arena, and in the tables that the last sums of two are made of, one a level: the last leaf's is
+ * sums[levels - 1] (gradients, if there are no levels). */
 motet_status motet_gradient_tree_run(motet_gradient_tree *tree, motet_weights *gradients,
                                      const motet_arena *arena, const motet_backend *backend,
                                      motet_leaf_fn *leaf, void *user);
+
+/* Adds those tables up for elements first .. first + count - 1 of an arena (all of them are laid
+ * out alike), each element once after a run: then that part of the sum is complete. As soon as the
+ * last leaf's gradients of it are. */
+motet_status motet_gradient_tree_fold(const motet_gradient_tree *tree, const motet_arena *arena,
+                                      const motet_backend *backend, int64_t first, int64_t count);
 
 #endif

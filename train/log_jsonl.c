@@ -1,5 +1,6 @@
 #include "train/log_jsonl.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,10 +10,23 @@
 
 #include "infer/attributes.h"
 
+/* What a machine that stopped left at the end. Lines are far below 64 KiB. */
+static void cut_half_line(int file) {
+    char tail[1 << 16];
+    off_t size = lseek(file, 0, SEEK_END);
+    off_t from = size > (off_t)sizeof tail ? size - (off_t)sizeof tail : 0;
+    ssize_t got = size > 0 ? pread(file, tail, (size_t)(size - from), from) : 0;
+    if (got != size - from || got <= 0 || tail[got - 1] == '\n') return;
+    while (got > 0 && tail[got - 1] != '\n')
+        got--;
+    if (got > 0 || from == 0) (void)!ftruncate(file, from + got);
+}
+
 motet_status motet_log_jsonl_open(motet_log_jsonl *log, const char *run_path) {
     snprintf(log->path, sizeof log->path, "%s/log.jsonl", run_path);
-    log->file = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    log->file = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log->file < 0) return MOTET_FAIL(MOTET_E_IO, "%s: cannot be opened: %m", log->path);
+    cut_half_line(log->file);
     return MOTET_OK;
 }
 
@@ -57,5 +71,7 @@ motet_status motet_log_jsonl_write(motet_log_jsonl *log, json_t *object) {
     ssize_t written = write(log->file, text, length + 1);
     free(text);
     if (written == (ssize_t)length + 1) return MOTET_OK;
-    return MOTET_FAIL(MOTET_E_IO, "%s: cannot be written: %m", log->path);
+    int error = written < 0 ? errno : ENOSPC;
+    if (written > 0) (void)!ftruncate(log->file, lseek(log->file, 0, SEEK_END) - written);
+    return MOTET_FAIL(MOTET_E_IO, "%s: cannot be written: %s", log->path, strerror(error));
 }

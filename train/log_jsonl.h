@@ -2,13 +2,20 @@
  *
  *   start    settings as one object, parameters, bytes
  *   train    step, seconds (in all), loss (nats an event), field, attribute, lr, grad_norm,
- *            events_per_s; means over the steps since the last such line
+ *            events_per_s; means over the steps since the last such line; on several ranks rank
+ *            0's comm_seconds (in exchanges, a step), exposed_comm_seconds (of them, not hidden
+ *            behind the backward pass), sent_bytes (a step)
  *   eval     step, loss, field, attribute: {"tempo": {"loss": ..., "accuracy": ...}, ...}
- *   skip     step, reason: an update that was left out
- *   save, resume, end     step, path
+ *   skip     step, reason, loss, grad_norm: an update that was left out
+ *   rollback step, to, shifted, reason: back to the checkpoint of step `to`; data `shifted` ahead
+ *   save     step, path, seconds (until it was on the disk), save_stall_seconds (training waited),
+ *            save_stall_share (of the seconds of the steps since the last one)
+ *   save_failed   step, reason
+ *   lost     lines: so many are missing here, since the disk was full
+ *   resume, end   step
  *
  * Numbers that are not finite are null. Each line is one write, so a reader never sees half of one
- * but at the end of the file after a crash.
+ * but at the end of the file after a crash; the next open cuts that off.
  */
 #ifndef MOTET_LOG_JSONL_H
 #define MOTET_LOG_JSONL_H

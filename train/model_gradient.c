@@ -20,6 +20,8 @@ struct motet_gradient {
     motet_field_grads field_grads;
     motet_tensor dstates;              /* [N,D] f32 */
     motet_tensor losses[MOTET_FIELDS]; /* [R] f32, shared memory */
+    void (*meanwhile)(void *user);
+    void *meanwhile_user;
 };
 
 double motet_losses_per_event(const motet_losses *losses) {
@@ -42,6 +44,12 @@ void motet_losses_add(motet_losses *sum, const motet_losses *losses) {
     sum->events += losses->events;
 }
 
+static motet_score_keep keep_for(const motet_settings *settings) {
+    return !strcmp(settings->train_recompute, "full")        ? MOTET_KEEP_INPUTS
+           : !strcmp(settings->train_recompute, "selective") ? MOTET_KEEP_COSTLY
+                                                             : MOTET_KEEP_ALL;
+}
+
 static void layout(motet_gradient *gradient, const motet_settings *settings, motet_dtype dtype) {
     motet_input_limits limits = motet_input_limits_for(settings);
     motet_arenas *arenas = &gradient->arenas;
@@ -52,7 +60,7 @@ static void layout(motet_gradient *gradient, const motet_settings *settings, mot
     motet_attribute_grads_layout(&gradient->attribute_grads, arenas, settings, limits.sequences,
                                  limits.text_rows, dtype);
     motet_score_acts_layout(&gradient->score, arena, settings, limits.rows, limits.memory_rows,
-                            limits.text_rows, dtype, 1);
+                            limits.text_rows, dtype, keep_for(settings));
     motet_score_grads_layout(&gradient->score_grads, arena, settings, limits.rows,
                              limits.memory_rows, limits.text_rows, dtype);
     motet_field_acts_layout(&gradient->field, arena, settings, rows, dtype);
@@ -79,10 +87,28 @@ motet_status motet_gradient_make(motet_gradient **result, const motet_settings *
     return MOTET_OK;
 }
 
+int64_t motet_gradient_count(const motet_settings *settings, motet_dtype dtype) {
+    motet_gradient *gradient = calloc(1, sizeof *gradient);
+    if (!gradient) return -1;
+    layout(gradient, settings, dtype);
+    int64_t bytes = (int64_t)(gradient->arenas.device.used + gradient->arenas.shared.used);
+    free(gradient);
+    return bytes;
+}
+
 void motet_gradient_free(motet_gradient *gradient) {
     if (!gradient) return;
     motet_arenas_free(&gradient->arenas);
     free(gradient);
+}
+
+void motet_gradient_tell(motet_gradient *gradient, const motet_gradient_hook *hook) {
+    gradient->score_grads.hook = hook ? *hook : (motet_gradient_hook){0};
+}
+
+void motet_gradient_meanwhile(motet_gradient *gradient, void (*work)(void *user), void *user) {
+    gradient->meanwhile = work;
+    gradient->meanwhile_user = user;
 }
 
 int64_t motet_gradient_bytes(const motet_gradient *gradient) {
@@ -116,6 +142,7 @@ static motet_status run_field(motet_weights *grads, motet_gradient *gradient,
 static motet_status read_losses(motet_losses *losses, const motet_gradient *gradient,
                                 const motet_backend *backend, const motet_model_input *input,
                                 int fields) {
+    if (gradient->meanwhile) gradient->meanwhile(gradient->meanwhile_user);
     MOTET_TRY(backend->memory->synchronize());
     motet_attribute_losses(losses, &gradient->attributes, &gradient->attribute_grads, input);
     for (int f = 0; f < fields; f++) {
@@ -140,14 +167,19 @@ motet_status motet_gradient_run(motet_losses *losses, motet_weights *grads,
                                        &gradient->attribute_grads, backend, weights, settings,
                                        input, text_states,
                                        loss_scale * settings->train_attribute_weight));
+    const motet_gradient_hook *hook = &gradient->score_grads.hook;
+    if (grads) MOTET_TRY(MOTET_IS_FINAL(hook, &grads->attributes));
     if (grads && motet_settings_attributes_only(settings))
         return read_losses(losses, gradient, backend, input, 0);
     MOTET_TRY(motet_score_memory(&gradient->score, backend, weights, &input->score, text_states));
     MOTET_TRY(
         motet_score_forward(&gradient->score, NULL, backend, weights, settings, &input->score));
     if (grads) MOTET_TRY(motet_tensor_zero(backend->memory, dstates));
-    for (int f = 0; f < MOTET_FIELDS; f++)
+    for (int f = 0; f < MOTET_FIELDS; f++) {
         MOTET_TRY(run_field(grads, gradient, backend, weights, input, f, loss_scale));
+        if (grads) MOTET_TRY(MOTET_IS_FINAL(hook, &grads->fields[f]));
+    }
+    if (grads) MOTET_TRY(MOTET_IS_FINAL(hook, &grads->field_values));
     if (grads)
         MOTET_TRY(motet_score_backward(grads, &gradient->score_grads, &gradient->score, backend,
                                        weights, settings, &input->score, text_states, dstates));

@@ -9,7 +9,12 @@
 
 #include "kernels/core/status.h"
 
-enum { MOTET_NCCL_SUCCESS = 0, MOTET_NCCL_IN_PROGRESS = 7, MOTET_NCCL_CHAR = 0 };
+enum {
+    MOTET_NCCL_SUCCESS = 0,
+    MOTET_NCCL_REMOTE_ERROR = 6,
+    MOTET_NCCL_IN_PROGRESS = 7,
+    MOTET_NCCL_CHAR = 0
+};
 enum { MOTET_CUDA_SUCCESS = 0, MOTET_CUDA_NOT_READY = 600, MOTET_CUDA_NON_BLOCKING = 1 };
 
 typedef struct motet_nccl_id {

@@ -13,22 +13,37 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a rank says first, and what follows: one byte of kind, then a rank. In network order. */
+/* What a rank says first, and what follows: a kind, then a rank or the number of an exchange. In
+ * network order. */
 typedef struct greeting {
     uint32_t magic, rank, ranks;
 } greeting;
 typedef struct notice {
-    uint32_t kind, rank;
+    uint32_t kind, value;
 } notice;
-enum { MAGIC = 0x6d6f7465, DIED = 1, DONE = 2, WELCOME = 3, REFUSED = 4 };
+enum { MAGIC = 0x6d6f7465, DIED = 1, DONE, WELCOME, REFUSED, GAVE_UP, BEAT, ASK, LATE };
+enum { NOBODY = -2 }; /* is to blame */
+
+/* What is known of a peer: rank 0 knows all, the others rank 0. */
+typedef struct peer {
+    uint32_t state;    /* 0 there; DIED, GAVE_UP, DONE */
+    uint32_t exchange; /* that it waited in last */
+    double heard;      /* when it said so */
+} peer;
 
 struct motet_rendezvous {
     int rank, ranks;
-    int *sockets;  /* rank 0: [ranks], others: [0] to rank 0; -1 closed */
-    char *states;  /* rank 0: [ranks] of a rank: 0 there, DIED, DONE */
-    int dead;      /* rank that has died, -1 none */
-    int root_done; /* rank 0 has closed in order */
+    int *sockets;      /* rank 0: [ranks], others: [0] to rank 0; -1 closed */
+    peer *peers;       /* rank 0: [ranks], others: [1] */
+    uint32_t exchange; /* that this rank waited in last */
+    int lost;          /* rank that has gone, -1 none */
+    uint32_t how;      /* DIED or GAVE_UP */
+    int asked;         /* somebody asked who is late, from this exchange */
+    uint32_t asked_in;
+    int late; /* rank that keeps the others waiting, -1 none known, NOBODY */
 };
+
+static const double silence_s = 2; /* a rank that waits says so four times a second */
 
 static double seconds(void) {
     struct timespec now;
@@ -57,8 +72,8 @@ static int transfer(int socket, void *data, size_t bytes, int reads, double dead
     return 1;
 }
 
-static void tell(int socket, uint32_t kind, int rank) {
-    notice n = {htonl(kind), htonl((uint32_t)rank)};
+static void tell(int socket, uint32_t kind, uint32_t value) {
+    notice n = {htonl(kind), htonl(value)};
     transfer(socket, &n, sizeof n, 0, seconds() + 1);
 }
 
@@ -95,6 +110,17 @@ static motet_status listen_at(int *listener, const char *host, int port) {
     freeaddrinfo(list);
     if (*listener >= 0) return MOTET_OK;
     return MOTET_FAIL(MOTET_E_IO, "rank 0 cannot listen at port %d: %s", port, strerror(last));
+}
+
+motet_status motet_rendezvous_port(int *port) {
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    socklen_t length = sizeof any;
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int good = s >= 0 && bind(s, (struct sockaddr *)&any, length) == 0 &&
+               getsockname(s, (struct sockaddr *)&any, &length) == 0;
+    *port = ntohs(any.sin_port);
+    if (s >= 0) close(s);
+    return good ? MOTET_OK : MOTET_FAIL(MOTET_E_IO, "no free port: %s", strerror(errno));
 }
 
 /* A stranger is turned away; a rank that fits is welcomed. */
@@ -148,7 +174,7 @@ static motet_status accept_all(motet_rendezvous *r, int listener, double timeout
             there += r->sockets[i] >= 0;
     }
     for (int i = 1; i < r->ranks; i++)
-        tell(r->sockets[i], WELCOME, i);
+        tell(r->sockets[i], WELCOME, (uint32_t)i);
     return MOTET_OK;
 }
 
@@ -178,10 +204,12 @@ static motet_status connect_to(motet_rendezvous *r, const char *host, int port, 
                 r->sockets[0] = s;
                 return MOTET_OK;
             }
-            close(s);
-            return MOTET_FAIL(MOTET_E_USAGE,
-                              "rank 0 at %s:%d does not know this process as rank %d of %d", host,
-                              port, r->rank, r->ranks);
+            if (ntohl(n.kind) == REFUSED) {
+                close(s);
+                return MOTET_FAIL(MOTET_E_USAGE,
+                                  "rank 0 at %s:%d does not know this process as rank %d of %d",
+                                  host, port, r->rank, r->ranks);
+            }
         }
         if (s >= 0) close(s);
         nanosleep(&(struct timespec){0, 100000000}, NULL);
@@ -196,14 +224,14 @@ motet_status motet_rendezvous_open(motet_rendezvous **rendezvous, const char *ho
     motet_rendezvous *r = calloc(1, sizeof *r);
     int count = rank == 0 ? ranks : 1;
     if (r) {
-        *r = (motet_rendezvous){.rank = rank, .ranks = ranks, .dead = -1};
+        *r = (motet_rendezvous){.rank = rank, .ranks = ranks, .lost = -1, .late = -1};
         r->sockets = malloc((size_t)count * sizeof *r->sockets);
-        r->states = calloc((size_t)ranks, 1);
+        r->peers = calloc((size_t)count, sizeof *r->peers);
     }
-    if (!r || !r->sockets || !r->states) {
+    if (!r || !r->sockets || !r->peers) {
         if (r) {
             free(r->sockets);
-            free(r->states);
+            free(r->peers);
         }
         free(r);
         return MOTET_FAIL(MOTET_E_MEMORY, "no memory to meet %d ranks", ranks);
@@ -231,11 +259,11 @@ void motet_rendezvous_close(motet_rendezvous *r, int orderly) {
     if (!r) return;
     int count = r->rank == 0 ? r->ranks : 1;
     for (int i = 0; i < count; i++) {
-        if (r->sockets[i] >= 0 && orderly) tell(r->sockets[i], DONE, r->rank);
+        if (r->sockets[i] >= 0) tell(r->sockets[i], orderly ? DONE : GAVE_UP, (uint32_t)r->rank);
         shut(&r->sockets[i]);
     }
     free(r->sockets);
-    free(r->states);
+    free(r->peers);
     free(r);
 }
 
@@ -253,6 +281,8 @@ motet_status motet_rendezvous_broadcast(motet_rendezvous *r, void *data, size_t 
     return MOTET_OK;
 }
 
+/* ---- Afterwards: who is there, and who waits. */
+
 /* What a peer has said or done: 0 nothing, or the kind of its notice; a closed line is DIED. */
 static uint32_t listen_to(int socket, notice *n) {
     ssize_t got = recv(socket, n, sizeof *n, MSG_DONTWAIT | MSG_PEEK);
@@ -263,33 +293,104 @@ static uint32_t listen_to(int socket, notice *n) {
     return ntohl(n->kind);
 }
 
-static void check_others(motet_rendezvous *r) {
-    notice n;
-    for (int i = 1; i < r->ranks && r->dead < 0; i++) {
-        if (r->states[i]) continue;
-        uint32_t kind = listen_to(r->sockets[i], &n);
-        if (!kind) continue;
-        r->states[i] = (char)kind;
-        if (kind == DIED) r->dead = i;
-    }
-    for (int i = 1; i < r->ranks && r->dead >= 0; i++)
-        if (!r->states[i]) tell(r->sockets[i], DIED, r->dead);
+static void tell_all(const motet_rendezvous *r, uint32_t kind, uint32_t value) {
+    int count = r->rank == 0 ? r->ranks : 1;
+    for (int i = 0; i < count; i++)
+        if (r->sockets[i] >= 0 && !r->peers[i].state) tell(r->sockets[i], kind, value);
 }
 
-static void check_root(motet_rendezvous *r) {
-    notice n = {0};
-    uint32_t kind = r->root_done ? 0 : listen_to(r->sockets[0], &n);
-    if (kind == DONE) r->root_done = 1;
-    if (kind == DIED) r->dead = (int)ntohl(n.rank); /* 0 where the line was closed */
+/* By rank 0, asked by one that waits in this exchange: a rank that says nothing, else the one that
+ * is furthest behind. The first answer stays. */
+static void find_late(motet_rendezvous *r, uint32_t exchange) {
+    uint32_t furthest = 0;
+    int silent = -1, behind = -1;
+    for (int i = 1; i < r->ranks; i++) {
+        const peer *p = &r->peers[i];
+        if (p->state) continue;
+        if (silent < 0 && seconds() - p->heard > silence_s) silent = i;
+        if (exchange - p->exchange - 1 < UINT32_MAX / 2 && exchange - p->exchange > furthest) {
+            furthest = exchange - p->exchange;
+            behind = i;
+        }
+    }
+    if (r->late < 0) r->late = silent >= 0 ? silent : behind >= 0 ? behind : NOBODY;
+    tell_all(r, LATE, (uint32_t)r->late);
+}
+
+/* Everything that peer i has said meanwhile. */
+static void hear(motet_rendezvous *r, int i) {
+    peer *p = &r->peers[i];
+    while (!p->state) {
+        notice n = {0};
+        uint32_t kind = listen_to(r->sockets[i], &n), value = ntohl(n.value);
+        switch (kind) {
+        case 0:
+            return;
+        case BEAT:
+            p->exchange = value;
+            p->heard = seconds();
+            break;
+        case ASK:
+            r->asked = 1, r->asked_in = value;
+            break;
+        case LATE:
+            if (r->rank != 0) r->late = (int)value;
+            break;
+        case DONE:
+            p->state = DONE;
+            break;
+        default: /* its own end, or, said by rank 0, another one's */
+            if (r->rank == 0) p->state = kind;
+            if (r->lost < 0) {
+                r->lost = r->rank == 0 ? i : kind == DIED && !n.kind ? 0 : (int)value;
+                r->how = kind;
+            }
+            if (r->rank == 0)
+                tell_all(r, kind, (uint32_t)i);
+            else
+                return;
+        }
+    }
+}
+
+static motet_status name_late(const motet_rendezvous *r) {
+    return MOTET_FAIL(MOTET_E_IO, "rank %d keeps the others waiting: it is stopped, or hangs",
+                      r->late);
 }
 
 motet_status motet_rendezvous_check(motet_rendezvous *r) {
-    if (r->dead < 0) {
-        if (r->rank == 0)
-            check_others(r);
-        else
-            check_root(r);
+    int count = r->rank == 0 ? r->ranks : 1;
+    for (int i = 0; i < count && r->lost < 0; i++)
+        if (r->sockets[i] >= 0) hear(r, i);
+    if (r->asked && r->rank == 0) find_late(r, r->asked_in); /* after all have been heard */
+    r->asked = 0;
+    if (r->late >= 0) return name_late(r);
+    if (r->lost < 0) return MOTET_OK;
+    return MOTET_FAIL(MOTET_E_IO,
+                      r->how == GAVE_UP ? "rank %d has given up: it says why" : "rank %d has died",
+                      r->lost);
+}
+
+void motet_rendezvous_beat(motet_rendezvous *r, uint32_t exchange) {
+    r->exchange = exchange;
+    tell_all(r, BEAT, exchange);
+}
+
+motet_status motet_rendezvous_blame(motet_rendezvous *r, uint32_t exchange) {
+    double deadline = seconds() + silence_s;
+    MOTET_TRY(motet_rendezvous_check(r));
+    if (r->rank == 0) {
+        find_late(r, exchange);
+    } else if (seconds() - r->peers[0].heard > silence_s) {
+        r->late = 0;
+    } else {
+        tell(r->sockets[0], ASK, exchange);
+        while (r->late == -1 && seconds() < deadline) {
+            MOTET_TRY(motet_rendezvous_check(r));
+            nanosleep(&(struct timespec){0, 10000000}, NULL);
+        }
     }
-    if (r->dead < 0) return MOTET_OK;
-    return MOTET_FAIL(MOTET_E_IO, "rank %d has died", r->dead);
+    if (r->late >= 0) return name_late(r);
+    return MOTET_FAIL(MOTET_E_IO,
+                      "all ranks wait in the same exchange: NCCL or a link between them hangs");
 }

@@ -79,6 +79,22 @@ static double attention_flops(const tally *t) {
     return 3.5 * s->model_layers * (self + cross);
 }
 
+static const char *const levels[MOTET_RECOMPUTE_LEVELS] = {"none", "selective", "full"};
+
+static motet_status count_activations(motet_run_plan *plan, const motet_settings *settings,
+                                      motet_dtype dtype) {
+    motet_settings s = *settings;
+    for (int i = 0; i < MOTET_RECOMPUTE_LEVELS; i++) {
+        snprintf(s.train_recompute, sizeof s.train_recompute, "%s", levels[i]);
+        plan->activations_at[i] = motet_gradient_count(&s, dtype);
+        if (plan->activations_at[i] < 0)
+            return MOTET_FAIL(MOTET_E_MEMORY, "no memory to count activations");
+        if (!strcmp(levels[i], settings->train_recompute))
+            plan->activations = plan->activations_at[i];
+    }
+    return MOTET_OK;
+}
+
 motet_status motet_run_plan_make(motet_run_plan *plan, const motet_settings *s) {
     memset(plan, 0, sizeof *plan);
     MOTET_TRY(motet_settings_check(s));
@@ -96,11 +112,7 @@ motet_status motet_run_plan_make(motet_run_plan *plan, const motet_settings *s) 
     free(weights);
     if (status != MOTET_OK) return status;
     plan->attention = attention_flops(&t);
-    motet_gradient *gradient;
-    MOTET_TRY(motet_gradient_make(&gradient, s, dtype, NULL));
-    plan->activations = motet_gradient_bytes(gradient);
-    motet_gradient_free(gradient);
-    return MOTET_OK;
+    return count_activations(plan, s, dtype);
 }
 
 char *motet_run_plan_text(const motet_run_plan *p, const motet_settings *s) {
@@ -114,15 +126,18 @@ char *motet_run_plan_text(const motet_run_plan *p, const motet_settings *s) {
              "), text encoder, frozen %" PRId64 "\n"
              "model        %9.1f MB: masters %.1f, gradients %.1f, moments %.1f, %s copies %.1f\n"
              "encoder      %9.1f MB mapped from its file\n"
-             "activations  %9.1f MB\n"
+             "activations  %9.1f MB with train.recompute = %.20s (none %.1f, selective %.1f, full "
+             "%.1f)\n"
              "a step       %9.1f GFLOP: layers %.1f, attention %.1f, fields %.1f, memory %.1f, "
              "text %.1f\n"
              "             %d x %d events, %.2f MFLOP an event\n",
              p->muon + p->adamw, p->muon, p->adamw, p->frozen, (double)model / mb,
              (double)p->master / mb, (double)p->gradients / mb, (double)p->moments / mb,
              s->train_dtype, (double)p->compute / mb, (double)p->encoder_file / mb,
-             (double)p->activations / mb, flops / gf, p->trunk / gf, p->attention / gf,
-             p->fields / gf, p->memory / gf, p->text / gf, s->train_accumulate, s->train_rows,
+             (double)p->activations / mb, s->train_recompute, (double)p->activations_at[0] / mb,
+             (double)p->activations_at[1] / mb, (double)p->activations_at[2] / mb, flops / gf,
+             p->trunk / gf, p->attention / gf, p->fields / gf, p->memory / gf, p->text / gf,
+             s->train_accumulate, s->train_rows,
              flops / 1e6 / ((double)s->train_rows * s->train_accumulate));
     return text;
 }

@@ -4,17 +4,19 @@
 
 #include "configs/settings.h"
 
+#define MOTET_RECOMPUTE_LEVELS 3 /* of train.recompute: none, selective, full */
+
 typedef struct motet_run_plan {
     int64_t muon, adamw, frozen; /* parameters */
     /* bytes by lifetime */
     int64_t master, gradients, moments, compute, encoder_file; /* model */
-    int64_t activations;
+    int64_t activations;                                       /* as train.recompute says */
+    int64_t activations_at[MOTET_RECOMPUTE_LEVELS];
     /* floating-point operations of one step, a multiply-add counted as two; the products of the
      * layers and of attention, forward and backward, at full windows and captions */
     double trunk, attention, fields, memory, text;
 } motet_run_plan;
 
-/* Allocates the activations to measure them, and frees them again. */
 motet_status motet_run_plan_make(motet_run_plan *plan, const motet_settings *settings);
 
 /* A table for people, malloc'd; NULL when memory is out. */

@@ -45,24 +45,24 @@ static motet_tensor rows_of(const context *c, motet_tensor t) {
     return motet_tensor_rows(t, 0, c->n);
 }
 
-/* The branch's output layer: dx -> gradient of what went into it. */
+/* The branch's output layer: dout -> gradient of what went into it. */
 static motet_status output_backward(const context *c, motet_tensor dinput, motet_tensor dweight,
                                     motet_tensor input, motet_tensor weight) {
     motet_tensor dout = rows_of(c, c->grads->dout);
-    MOTET_TRY(c->backend->convert(dout, rows_of(c, c->grads->dx)));
     MOTET_TRY(c->backend->matmul(dweight, dout, input, none, weight_gradient));
     return c->backend->matmul(dinput, dout, weight, none, input_gradient);
 }
 
-/* The branch's input layer and norm: its gradient joins dx. */
+/* The branch's input layer and norm: its gradient joins dx, of which the branch before it gets a
+ * copy in its own type. */
 static motet_status input_backward(const context *c, motet_tensor doutput, motet_tensor dweight,
                                    motet_tensor dnorm, motet_tensor normed, motet_tensor weight,
                                    motet_tensor x, motet_tensor norm, motet_tensor rstd) {
     motet_tensor din = rows_of(c, c->grads->din);
     MOTET_TRY(c->backend->matmul(dweight, doutput, rows_of(c, normed), none, weight_gradient));
     MOTET_TRY(c->backend->matmul(din, doutput, weight, none, input_gradient));
-    return c->backend->rmsnorm_backward(rows_of(c, c->grads->dx), dnorm, din, rows_of(c, x), norm,
-                                        rows_of(c, rstd));
+    return c->backend->rmsnorm_add_backward(rows_of(c, c->grads->dx), rows_of(c, c->grads->dout),
+                                            dnorm, din, rows_of(c, x), norm, rows_of(c, rstd));
 }
 
 static motet_status feed_forward_backward(const context *c, motet_score_layer_weights *dw,
@@ -152,7 +152,7 @@ static motet_status memory_backward(const context *c, motet_weights *dw,
 }
 
 motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *grads,
-                                  const motet_score_acts *acts, const motet_backend *backend,
+                                  motet_score_acts *acts, const motet_backend *backend,
                                   const motet_weights *weights, const motet_settings *settings,
                                   const motet_score_input *input, motet_tensor text_states,
                                   motet_tensor dstates) {
@@ -162,14 +162,18 @@ motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *gr
     MOTET_TRY(motet_tensor_zero(backend->memory, dx));
     MOTET_TRY(motet_tensor_zero(backend->memory,
                                 motet_tensor_rows(grads->dmemory, 0, input->memory_rows)));
-    MOTET_TRY(backend->rmsnorm_backward(dx, dweights->state_norm, dstates, rows_of(&c, acts->x),
-                                        weights->state_norm, rows_of(&c, acts->rstd)));
+    MOTET_TRY(backend->rmsnorm_add_backward(dx, rows_of(&c, grads->dout), dweights->state_norm,
+                                            dstates, rows_of(&c, acts->x), weights->state_norm,
+                                            rows_of(&c, acts->rstd)));
+    MOTET_TRY(MOTET_IS_FINAL(&grads->hook, &dweights->state_norm));
     for (int i = settings->model_layers - 1; i >= 0; i--) {
         motet_score_layer_weights *dw = &dweights->layers[i];
         const motet_score_layer_weights *w = &weights->layers[i];
+        MOTET_TRY(motet_score_again(acts, i, backend, weights, settings, input));
         MOTET_TRY(feed_forward_backward(&c, dw, &acts->layers[i], w));
         MOTET_TRY(cross_backward(&c, dw, &acts->layers[i], w, memory));
         MOTET_TRY(self_backward(&c, dw, &acts->layers[i], w, rows_of(&c, acts->angles)));
+        MOTET_TRY(MOTET_IS_FINAL(&grads->hook, dw));
     }
     MOTET_TRY(backend->embed_backward(
         dweights->events, dx,
@@ -177,5 +181,7 @@ motet_status motet_score_backward(motet_weights *dweights, motet_score_grads *gr
     MOTET_TRY(backend->embed_backward(
         dweights->context, dx,
         motet_matrix(input->context, MOTET_I32, input->rows, MOTET_CONTEXT_FEATURES)));
+    MOTET_TRY(MOTET_IS_FINAL(&grads->hook, &dweights->events));
+    MOTET_TRY(MOTET_IS_FINAL(&grads->hook, &dweights->context));
     return memory_backward(&c, dweights, acts, weights, text_states);
 }

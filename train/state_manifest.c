@@ -10,7 +10,8 @@
 #include "data/file.h"
 #include "data/sha256.h"
 
-static const char format_name[] = "motet-train-1";
+static const char format_name[] = "motet-train-2";
+static const char first_format[] = "motet-train-1"; /* had no hash of its own */
 static const char *const files[] = {MOTET_STATE_FILE, MOTET_MODEL_FILE};
 enum { FILES = sizeof files / sizeof *files };
 static const size_t manifest_limit = 4u << 20;
@@ -43,6 +44,28 @@ static motet_status add_files(json_t *root, const char *folder) {
     return MOTET_OK;
 }
 
+/* The manifest's own hash stands at its end: that of the text with zeros in its place. */
+static const char own_key[] = "\n  \"manifest_sha256\": \"";
+static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+
+static char *own_place(const char *text) {
+    char *place = strstr(text, own_key); /* line breaks in values are escaped */
+    if (!place || strlen(place) < sizeof own_key - 1 + sizeof zeros - 1) return NULL;
+    return place + sizeof own_key - 1;
+}
+
+static void own_hash(char hex[MOTET_SHA256_HEX], const char *text, const char *place) {
+    unsigned char digest[MOTET_SHA256_BYTES];
+    motet_sha256 hash;
+    const char *behind = place + sizeof zeros - 1;
+    motet_sha256_init(&hash);
+    motet_sha256_update(&hash, text, (size_t)(place - text));
+    motet_sha256_update(&hash, zeros, sizeof zeros - 1);
+    motet_sha256_update(&hash, behind, strlen(behind));
+    motet_sha256_final(digest, &hash);
+    motet_sha256_hex(hex, digest);
+}
+
 motet_status motet_state_manifest_write(const char *folder, int64_t step,
                                         const motet_state_context *context) {
     char path[PATH_MAX];
@@ -56,14 +79,36 @@ motet_status motet_state_manifest_write(const char *folder, int64_t step,
     free(model);
     if (!root) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the manifest of %s", folder);
     motet_status status = add_files(root, folder);
+    if (status == MOTET_OK && json_object_set_new(root, "manifest_sha256", json_string(zeros)))
+        status = MOTET_FAIL(MOTET_E_MEMORY, "no memory for the manifest of %s", folder);
     char *text = status == MOTET_OK ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     if (status != MOTET_OK) return status;
     if (!text) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the manifest of %s", folder);
+    char hex[MOTET_SHA256_HEX], *place = own_place(text);
+    if (place) {
+        own_hash(hex, text, place);
+        memcpy(place, hex, sizeof zeros - 1);
+    }
     snprintf(path, sizeof path, "%s/manifest.json", folder);
     status = motet_file_replace(path, text, strlen(text));
     free(text);
     return status;
+}
+
+static motet_status check_itself(const json_t *root, const char *text, size_t size,
+                                 const char *path) {
+    const char *format = json_string_value(json_object_get(root, "format"));
+    if (format && !strcmp(format, first_format)) return MOTET_OK;
+    if (!format || strcmp(format, format_name))
+        return MOTET_FAIL(MOTET_E_DATA, "%s: its format is not %s", path, format_name);
+    const char *place = own_place(text);
+    char hex[MOTET_SHA256_HEX];
+    if (place && strlen(text) == size) {
+        own_hash(hex, text, place);
+        if (!memcmp(hex, place, sizeof zeros - 1)) return MOTET_OK;
+    }
+    return MOTET_FAIL(MOTET_E_DATA, "%s: corrupt, it is not what was written", path);
 }
 
 static motet_status check_files(json_t *root, const char *folder) {
@@ -122,16 +167,14 @@ motet_status motet_state_manifest_check(const char *folder, const motet_state_co
     MOTET_TRY(motet_file_read(&bytes, &size, path, manifest_limit));
     json_error_t error;
     json_t *root = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, &error);
-    free(bytes);
-    if (!root)
+    if (!root) {
+        free(bytes);
         return MOTET_FAIL(MOTET_E_DATA, "%s: no JSON at byte %d: %s", path, error.position,
                           error.text);
-    const char *format = json_string_value(json_object_get(root, "format"));
-    motet_status status;
-    if (!format || strcmp(format, format_name))
-        status = MOTET_FAIL(MOTET_E_DATA, "%s: its format is not %s", path, format_name);
-    else
-        status = check_files(root, folder);
+    }
+    motet_status status = check_itself(root, (const char *)bytes, size, path);
+    free(bytes);
+    if (status == MOTET_OK) status = check_files(root, folder);
     if (status == MOTET_OK) status = check_origin(root, folder, context, other_corpus);
     json_decref(root);
     return status;

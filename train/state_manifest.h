@@ -13,9 +13,9 @@
 motet_status motet_state_manifest_write(const char *folder, int64_t step,
                                         const motet_state_context *context);
 
-/* MOTET_E_DATA, naming the file, if the manifest is missing or no manifest, or a file's size or
- * hash is another; MOTET_E_USAGE if the [model] settings, the encoder or (unless other_corpus) the
- * corpora are not those of the context. */
+/* MOTET_E_DATA, naming the file, if the manifest is missing, no manifest or not the one that was
+ * written, or a file's size or hash is another; MOTET_E_USAGE if the [model] settings, the encoder
+ * or (unless other_corpus) the corpora are not those of the context. */
 motet_status motet_state_manifest_check(const char *folder, const motet_state_context *context,
                                         int other_corpus);
 

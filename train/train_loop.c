@@ -8,24 +8,12 @@
 
 #include "data/file.h"
 #include "train/evaluate.h"
-#include "train/log_jsonl.h"
-#include "train/progress.h"
-#include "train/run_directory.h"
+#include "train/loop_parts.h"
+#include "train/recovery.h"
 
-enum { MOST_SKIPS = 3 };
-static const double save_timeout_s = 900; /* the others wait while rank 0 writes */
+static const double root_timeout_s = 900; /* the others wait while rank 0 writes */
 
-typedef struct loop {
-    motet_training *training;
-    const motet_loop_options *options;
-    int root; /* rank 0: the one that writes, and speaks */
-    motet_run_directory run;
-    motet_log_jsonl log;
-    motet_progress progress;
-    double logged_seconds; /* of the steps since the last log line, evaluations left out */
-    int64_t logged_events;
-    int64_t saved, evaluated; /* steps of the last ones; -1 before */
-} loop;
+typedef motet_loop loop;
 
 static motet_status write_text(const loop *l, const char *name, const char *text) {
     char path[PATH_MAX];
@@ -34,54 +22,34 @@ static motet_status write_text(const loop *l, const char *name, const char *text
     return motet_file_replace(path, text, strlen(text));
 }
 
-/* What rank 0 does alone while the others wait; a failure is everybody's. */
-typedef motet_status root_fn(loop *l);
+/* The longest wait of what depends on disks; the one before, to be set again. */
+static double be_patient(motet_communicator *c) {
+    double timeout_s = c->timeout_s;
+    if (timeout_s > 0 && timeout_s < root_timeout_s) c->timeout_s = root_timeout_s;
+    return timeout_s;
+}
 
-static motet_status at_root(loop *l, root_fn *work) {
+motet_status motet_loop_at_root(loop *l, motet_root_fn *work) {
     motet_communicator *c = l->training->communicator;
     motet_status status = l->root ? work(l) : MOTET_OK;
-    double timeout_s = c->timeout_s;
-    if (timeout_s > 0 && timeout_s < save_timeout_s) c->timeout_s = save_timeout_s;
+    double timeout_s = be_patient(c);
     status = motet_communicator_agree(c, status);
     c->timeout_s = timeout_s;
     return status;
 }
 
-static motet_status write_state(loop *l) {
-    motet_training *t = l->training;
-    int64_t step = t->counters.step;
-    char path[PATH_MAX];
-    motet_state_context context = motet_training_context(t);
-    motet_status status = motet_run_directory_begin(path, &l->run, step);
-    if (status == MOTET_OK)
-        status = motet_train_state_write(path, t->optimizer, &t->counters, &context);
-    if (status == MOTET_OK)
-        status = motet_run_directory_commit(&l->run, step, t->settings.run_keep);
-    if (status != MOTET_OK) {
-        motet_run_directory_abandon(&l->run, step);
-        return motet_fail_prefix(status, "no checkpoint at step %" PRId64, step);
-    }
-    json_t *line = motet_log_jsonl_object("save", step);
-    snprintf(path, sizeof path, "%s/step-%" PRId64, l->run.path, step);
-    json_object_set_new(line, "path", json_string(path));
-    return motet_log_jsonl_write(&l->log, line);
+motet_status motet_loop_find(loop *l, motet_root_fn *work) {
+    MOTET_TRY(motet_loop_at_root(l, work));
+    return motet_communicator_broadcast(l->training->communicator, l->found, sizeof l->found,
+                                        MOTET_WIRE_BYTES, 0);
 }
 
-static motet_status save(loop *l) {
-    MOTET_TRY(motet_training_collect(l->training));
-    motet_status status = at_root(l, write_state);
-    motet_training_release(l->training);
-    l->saved = l->training->counters.step;
+motet_status motet_loop_load(loop *l) {
+    motet_communicator *c = l->training->communicator;
+    double timeout_s = be_patient(c);
+    motet_status status = motet_training_load(l->training, l->found, l->options->other_corpus);
+    c->timeout_s = timeout_s;
     return status;
-}
-
-static motet_status export_best(loop *l) {
-    motet_training *t = l->training;
-    char path[PATH_MAX];
-    motet_state_context context = motet_training_context(t);
-    MOTET_TRY(motet_run_directory_best(path, &l->run));
-    return motet_train_state_export(path, t->optimizer, &t->counters, &context, MOTET_BF16,
-                                    MOTET_I8);
 }
 
 static motet_status evaluate(loop *l) {
@@ -97,7 +65,7 @@ static motet_status evaluate(loop *l) {
         json_t *line = motet_log_jsonl_object("eval", c->step);
         motet_log_jsonl_real(line, "seconds", c->seconds);
         motet_log_jsonl_losses(line, &losses);
-        MOTET_TRY(motet_log_jsonl_write(&l->log, line));
+        MOTET_TRY(motet_loop_log(l, line));
     }
     int best = loss < c->best_loss;
     motet_progress_say(&l->progress, "step %" PRId64 "  validation %.4f nats an event%s", c->step,
@@ -105,8 +73,14 @@ static motet_status evaluate(loop *l) {
     if (!best) return MOTET_OK;
     c->best_loss = loss;
     c->best_step = c->step;
-    MOTET_TRY(motet_zero_gather_masters(t->optimizer));
-    return at_root(l, export_best);
+    return motet_loop_save_best(l);
+}
+
+static void log_traffic(json_t *line, const motet_training *t, int64_t steps) {
+    double each = 1.0 / (double)steps;
+    motet_log_jsonl_real(line, "comm_seconds", each * t->traffic.seconds);
+    motet_log_jsonl_real(line, "exposed_comm_seconds", each * t->traffic.exposed_seconds);
+    motet_log_jsonl_real(line, "sent_bytes", each * (double)t->traffic.sent_bytes);
 }
 
 static motet_status log_train(loop *l, float lr_factor) {
@@ -118,31 +92,13 @@ static motet_status log_train(loop *l, float lr_factor) {
         motet_log_jsonl_real(line, "lr", (double)(lr_factor * l->training->settings.train_muon_lr));
         motet_log_jsonl_real(line, "grad_norm", c->logged_norm / (double)c->logged_steps);
         motet_log_jsonl_real(line, "events_per_s", (double)l->logged_events / l->logged_seconds);
+        if (l->training->communicator->ranks > 1) log_traffic(line, l->training, c->logged_steps);
     }
+    l->training->traffic = (motet_traffic){0};
     c->logged_steps = 0, c->logged_norm = 0;
     memset(&c->logged, 0, sizeof c->logged);
     l->logged_seconds = 0, l->logged_events = 0;
-    return l->root ? motet_log_jsonl_write(&l->log, line) : MOTET_OK;
-}
-
-static motet_status note_skip(loop *l, const motet_step_report *report) {
-    int64_t step = l->training->counters.step;
-    if (l->root) {
-        json_t *line = motet_log_jsonl_object("skip", step);
-        json_object_set_new(line, "reason", json_string("loss or gradient norm is not finite"));
-        motet_log_jsonl_real(line, "loss", motet_losses_per_event(&report->losses));
-        motet_log_jsonl_real(line, "grad_norm", report->norm);
-        MOTET_TRY(motet_log_jsonl_write(&l->log, line));
-    }
-    motet_progress_say(&l->progress, "step %" PRId64 "  update left out: loss %g, gradient norm %g",
-                       step, motet_losses_per_event(&report->losses), report->norm);
-    if (l->training->counters.skipped_in_a_row < MOST_SKIPS) return MOTET_OK;
-    motet_status status =
-        MOTET_FAIL(MOTET_E_USAGE,
-                   "three updates in a row up to step %" PRId64 " were not finite: lower "
-                   "train.muon_lr or train.adamw_lr and --resume; nothing was saved",
-                   step);
-    return motet_communicator_agree(l->training->communicator, status);
+    return line ? motet_loop_log(l, line) : MOTET_OK;
 }
 
 static motet_status one_step(loop *l) {
@@ -153,7 +109,7 @@ static motet_status one_step(loop *l) {
     MOTET_TRY(motet_training_step(&report, t));
     double seconds = motet_clock_seconds() - started;
     c->seconds += seconds;
-    if (report.skipped) return note_skip(l, &report);
+    if (report.skipped) return motet_loop_skip(l, &report);
     l->logged_seconds += seconds;
     l->logged_events += report.losses.events;
     motet_losses_add(&c->logged, &report.losses);
@@ -171,26 +127,51 @@ static int due(int64_t step, int64_t every) {
     return every > 0 && step % every == 0;
 }
 
-static motet_status steps(loop *l, int *stopped, const volatile sig_atomic_t *stop) {
+/* A file of this name in the run directory is as good as a signal. */
+static int has_file(const loop *l, const char *name, int remove) {
+    char path[PATH_MAX];
+    if (!l->root) return 0;
+    snprintf(path, sizeof path, "%s/%s", l->run.path, name);
+    return remove ? unlink(path) == 0 : access(path, F_OK) == 0;
+}
+
+/* What any rank was told, all are: one sum for both. */
+static motet_status ask_signals(loop *l, int *halt, int *store) {
+    const motet_loop_options *options = l->options;
+    const int64_t one_save = INT64_C(1) << 32;
+    int64_t asked = (options->stop && *options->stop) || has_file(l, "STOP", 0);
+    if (options->save && *options->save) {
+        *options->save = 0;
+        asked += one_save;
+    }
+    if (has_file(l, "SAVE", 1)) asked += one_save;
+    MOTET_TRY(motet_communicator_all_reduce(l->training->communicator, &asked, 1, MOTET_WIRE_I64));
+    *halt = asked % one_save != 0;
+    *store = asked >= one_save;
+    return MOTET_OK;
+}
+
+static motet_status steps(loop *l, int *stopped) {
     motet_training *t = l->training;
     const motet_settings *s = &t->settings;
     while (t->counters.step < s->train_steps) {
         MOTET_TRY(one_step(l));
         int64_t step = t->counters.step;
-        /* What was not finite is neither evaluated nor saved. */
-        int sound = t->counters.skipped_in_a_row == 0;
-        int halt = stop && *stop;
-        MOTET_TRY(motet_communicator_any(t->communicator, &halt));
+        /* Between updates that are left out nothing is evaluated or saved. */
+        int sound = t->counters.skipped_in_a_row == 0, halt, store;
+        MOTET_TRY(ask_signals(l, &halt, &store));
         if (halt) {
             *stopped = step < s->train_steps;
             if (*stopped) break;
         }
-        if (sound && t->valid && due(step, s->train_eval_every)) MOTET_TRY(evaluate(l));
-        if (sound && due(step, s->train_save_every)) MOTET_TRY(save(l));
+        if (sound && t->valid && due(step, s->train_eval_every) && l->evaluated != step)
+            MOTET_TRY(evaluate(l));
+        if (l->saved != step && (store || (sound && due(step, s->train_save_every))))
+            MOTET_TRY(motet_loop_save(l));
+        MOTET_TRY(motet_loop_report_saves(l, 0));
     }
     if (!*stopped && t->valid && l->evaluated != t->counters.step) MOTET_TRY(evaluate(l));
-    if (l->saved != t->counters.step) MOTET_TRY(save(l));
-    return MOTET_OK;
+    return motet_loop_finish_saves(l);
 }
 
 static motet_status begin_root(loop *l) {
@@ -198,6 +179,10 @@ static motet_status begin_root(loop *l) {
     const motet_loop_options *options = l->options;
     char latest[PATH_MAX];
     MOTET_TRY(motet_run_directory_open(&l->run, t->settings.run_dir));
+    if (options->automatic) {
+        motet_state_context context = motet_training_context(t);
+        return motet_recovery_find(l->found, &l->run, &context, options->other_corpus);
+    }
     if (!options->resume && motet_run_directory_latest(latest, l->run.path) == MOTET_OK)
         return MOTET_FAIL(MOTET_E_USAGE,
                           "%s already holds a run: go on with --resume or give another --run.dir",
@@ -212,25 +197,29 @@ static motet_status begin_files(loop *l) {
     free(text);
     MOTET_TRY(status);
     MOTET_TRY(write_text(l, "vocab.txt", t->encoder.vocab));
-    MOTET_TRY(motet_log_jsonl_open(&l->log, l->run.path));
-    json_t *line =
-        motet_log_jsonl_object(l->options->resume ? "resume" : "start", t->counters.step);
+    MOTET_TRY(motet_run_log_open(&l->log, l->run.path, t->counters.step, t->settings.run_metrics));
+    motet_state_context context = motet_training_context(t);
+    MOTET_TRY(motet_save_worker_start(&l->worker, &l->run, &context, t->settings.run_keep));
+    json_t *line = motet_log_jsonl_object(*l->found ? "resume" : "start", t->counters.step);
     json_object_set_new(line, "rows", json_integer(t->settings.train_rows));
     json_object_set_new(line, "dtype", json_string(t->settings.train_dtype));
     if (t->communicator->ranks > 1)
         json_object_set_new(line, "ranks", json_integer(t->communicator->ranks));
-    return motet_log_jsonl_write(&l->log, line);
+    return motet_run_log_write(&l->log, line);
 }
 
 static motet_status begin(loop *l) {
     motet_training *t = l->training;
     const motet_loop_options *options = l->options;
-    MOTET_TRY(at_root(l, begin_root));
-    if (options->resume) {
-        MOTET_TRY(motet_training_load(t, options->resume, options->other_corpus));
+    if (options->resume) snprintf(l->found, sizeof l->found, "%s", options->resume);
+    MOTET_TRY(motet_loop_find(l, begin_root));
+    if (*l->found) {
+        MOTET_TRY(motet_loop_load(l));
         l->saved = l->evaluated = t->counters.step;
     }
-    MOTET_TRY(at_root(l, begin_files));
+    l->kept_loss = t->counters.best_loss, l->kept_step = t->counters.best_step;
+    l->trained = t->counters.seconds;
+    MOTET_TRY(motet_loop_at_root(l, begin_files));
     l->progress = motet_progress_start(l->root ? options->out : NULL, t->counters.step,
                                        t->settings.train_steps);
     if (!t->valid)
@@ -243,7 +232,7 @@ static motet_status end(loop *l, int stopped) {
     const motet_counters *c = &l->training->counters;
     json_t *line = motet_log_jsonl_object("end", c->step);
     json_object_set_new(line, "stopped", json_boolean(stopped));
-    MOTET_TRY(motet_log_jsonl_write(&l->log, line));
+    MOTET_TRY(motet_loop_log(l, line));
     char spent[32];
     motet_duration_text(spent, c->seconds);
     motet_progress_say(&l->progress,
@@ -259,15 +248,22 @@ motet_status motet_train_loop(int *stopped, motet_training *training,
               .options = options,
               .root = training->communicator->rank == 0,
               .run = {.lock = -1},
-              .log = {.file = -1},
+              .log = MOTET_RUN_LOG_CLOSED,
               .saved = -1,
               .evaluated = -1};
     int early = 0;
     motet_status status = begin(&l);
-    if (status == MOTET_OK) status = steps(&l, &early, options->stop);
+    if (status == MOTET_OK) status = steps(&l, &early);
     if (status == MOTET_OK) status = end(&l, early);
+    if (status != MOTET_OK) { /* what was being written is finished, and said, all the same */
+        char sentence[512];
+        snprintf(sentence, sizeof sentence, "%s", motet_error());
+        motet_loop_report_saves(&l, 1);
+        MOTET_FAIL(status, "%s", sentence);
+    }
     if (stopped) *stopped = early;
-    motet_log_jsonl_close(&l.log);
+    motet_save_worker_free(l.worker);
+    motet_run_log_close(&l.log);
     motet_run_directory_close(&l.run);
     return status;
 }

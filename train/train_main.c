@@ -11,22 +11,29 @@
 #include "kernels/core/nearest.h"
 #include "kernels/device.h"
 #include "train/baseline.h"
+#include "train/cluster_plan.h"
 #include "train/communicator_open.h"
 #include "train/evaluate.h"
 #include "train/run_directory.h"
 #include "train/run_plan.h"
+#include "train/state_snapshot.h"
 #include "train/train_loop.h"
 
 static const char usage[] =
     "usage: motet-train [--config FILE] [--section.key=value ...]   train\n"
     "       motet-train --resume [--run.dir=DIR]                    go on with a run\n"
+    "       motet-train --resume auto --config FILE ...             start, or go on after any end\n"
     "       mpirun -n 4 motet-train ...                             on several ranks\n"
     "\n"
     "  --config FILE        settings to start from, such as configs/mini.ini\n"
     "  --resume             go on from the newest checkpoint of run.dir, with its settings.ini;\n"
     "                       only settings given as flags are changed\n"
+    "  --resume auto        the same from the newest checkpoint that is whole, and a fresh run if\n"
+    "                       there is none: one command for every start of a job\n"
     "  --other-corpus       resume although the corpus has changed\n"
     "  --dry-run            print parameters, memory and FLOPs of a step, then stop\n"
+    "  --plan NODESxRANKS   predict memory, traffic and speed on that many GPUs (--machine h100,\n"
+    "                       or cpu), and on fewer; --json for programs\n"
     "  --evaluate           losses of a run's checkpoint on the validation split, beside "
     "baselines\n"
     "  --baselines          only the baselines: unigram and bigram of every field\n"
@@ -42,16 +49,17 @@ static const char usage[] =
     "\n"
     "Ctrl-C (or SIGTERM) finishes the step, saves and ends with 0; a second one ends at once "
     "(130).\n"
+    "SIGUSR1 finishes the step, saves and goes on.\n"
     "Exit codes: 0 done, 2 usage, 3 bad data, 4 file system, 5 memory, 6 not supported.\n"
     "\n"
     "settings, with their defaults:\n";
 
-typedef enum mode { TRAIN, DRY_RUN, EVALUATE, BASELINES, EXPORT, HELP } mode;
+typedef enum mode { TRAIN, DRY_RUN, PLAN, EVALUATE, BASELINES, EXPORT, HELP } mode;
 
 typedef struct command {
     mode mode;
-    int resume, other_corpus, quiet;
-    const char *config, *export_path, *checkpoint;
+    int resume, automatic, other_corpus, quiet, json;
+    const char *config, *export_path, *checkpoint, *plan, *machine;
     motet_rank_flags flags;
     motet_communicator *communicator;
     motet_dtype precision, text_precision;
@@ -59,11 +67,32 @@ typedef struct command {
     int override_count;
 } command;
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, save;
 
 static void on_signal(int number) {
+    if (number == SIGUSR1) {
+        save = 1;
+        return;
+    }
     if (stop) _exit(128 + number);
     stop = 1;
+}
+
+/* The last words of a process that cannot go on: prepared, since a handler may not format. */
+static char late_sentence[256];
+static const char bus_sentence[] =
+    "motet-train: a mapped file (a corpus or the text encoder) was cut short, or its disk has "
+    "failed: restore it, then --resume auto\n";
+
+static void on_fatal(int number) {
+    const char *sentence = number == SIGALRM ? late_sentence : bus_sentence;
+    (void)!write(STDERR_FILENO, sentence, strlen(sentence));
+    _exit(motet_exit_code(MOTET_E_IO));
+}
+
+static void on(int number, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(number, &action, NULL);
 }
 
 static void print_log(void *user, motet_log_level level, const char *line) {
@@ -89,20 +118,23 @@ enum flag {
     FLAG_RANKS,
     FLAG_LOCAL_RANK,
     FLAG_MASTER,
+    FLAG_PLAN,
+    FLAG_MACHINE,
     FLAG_RESUME, /* from here on without a value */
     FLAG_OTHER_CORPUS,
     FLAG_DRY_RUN,
     FLAG_EVALUATE,
     FLAG_BASELINES,
     FLAG_QUIET,
+    FLAG_JSON,
     FLAG_HELP,
     FLAGS
 };
 static const char *const flag_names[FLAGS] = {
-    "--config",     "--export",    "--precision",    "--text-precision",
-    "--checkpoint", "--rank",      "--ranks",        "--local-rank",
-    "--master",     "--resume",    "--other-corpus", "--dry-run",
-    "--evaluate",   "--baselines", "--quiet",        "--help"};
+    "--config",       "--export",     "--precision", "--text-precision", "--checkpoint", "--rank",
+    "--ranks",        "--local-rank", "--master",    "--plan",           "--machine",    "--resume",
+    "--other-corpus", "--dry-run",    "--evaluate",  "--baselines",      "--quiet",      "--json",
+    "--help"};
 
 static motet_status read_precision(motet_dtype *precision, const char *flag, const char *value) {
     static const char *const names[] = {"f32", "bf16", "int8"};
@@ -144,9 +176,19 @@ static motet_status apply_flag(command *c, int flag, const char *value) {
         break;
     case FLAG_RESUME:
         c->resume = 1;
+        c->automatic = value != NULL;
         break;
     case FLAG_OTHER_CORPUS:
         c->other_corpus = 1;
+        break;
+    case FLAG_PLAN:
+        c->plan = value, c->mode = PLAN;
+        break;
+    case FLAG_MACHINE:
+        c->machine = value;
+        break;
+    case FLAG_JSON:
+        c->json = 1;
         break;
     case FLAG_DRY_RUN:
         c->mode = DRY_RUN;
@@ -173,9 +215,16 @@ static motet_status read_argument(command *c, int *i, int argc, char **argv) {
     if (!strcmp(argument, "-h")) return apply_flag(c, FLAG_HELP, NULL);
     for (int f = 0; f < FLAGS; f++) {
         if (strlen(flag_names[f]) != length || strncmp(argument, flag_names[f], length)) continue;
+        if (f == FLAG_RESUME &&
+            (!strcmp(argument + length, "=auto") ||
+             (!argument[length] && *i + 1 < argc && !strcmp(argv[*i + 1], "auto")))) {
+            *i += !argument[length];
+            return apply_flag(c, f, "auto");
+        }
         if (f >= FLAG_RESUME) {
             if (argument[length])
-                return MOTET_FAIL(MOTET_E_USAGE, "%s takes no value", flag_names[f]);
+                return MOTET_FAIL(MOTET_E_USAGE, "%s takes no value%s", flag_names[f],
+                                  f == FLAG_RESUME ? " but auto" : "");
             return apply_flag(c, f, NULL);
         }
         if (argument[length]) return apply_flag(c, f, argument + length + 1);
@@ -198,15 +247,28 @@ static motet_status apply_overrides(motet_settings *settings, const command *c) 
     return MOTET_OK;
 }
 
+/* Whether there is a run whose settings count. */
+static motet_status find_run(int *found, const char *folder, const command *c) {
+    char path[PATH_MAX];
+    int64_t *steps;
+    *found = c->mode == EVALUATE || c->mode == EXPORT || c->resume;
+    if (!*found) return MOTET_OK;
+    if (!c->automatic) return motet_run_directory_latest(path, folder);
+    MOTET_TRY(motet_run_directory_steps(&steps, found, folder));
+    free(steps);
+    return MOTET_OK;
+}
+
 /* A run that exists brings its own settings; the config then only says where the run is. */
 static motet_status resolve_settings(motet_settings *settings, const command *c) {
+    int found;
     motet_settings_default(settings);
     if (c->config) MOTET_TRY(motet_settings_read_file(settings, c->config));
     MOTET_TRY(apply_overrides(settings, c));
-    if (!c->resume && c->mode != EVALUATE && c->mode != EXPORT) return MOTET_OK;
     char path[PATH_MAX], folder[MOTET_SETTING_TEXT];
     memcpy(folder, settings->run_dir, sizeof folder);
-    MOTET_TRY(motet_run_directory_latest(path, folder));
+    MOTET_TRY(find_run(&found, folder, c));
+    if (!found) return MOTET_OK;
     snprintf(path, sizeof path, "%s/settings.ini", folder);
     motet_settings_default(settings);
     MOTET_TRY(motet_settings_read_file(settings, path));
@@ -217,13 +279,13 @@ static motet_status resolve_settings(motet_settings *settings, const command *c)
 
 static motet_status train(motet_training *t, const command *c) {
     char latest[PATH_MAX];
-    if (c->resume) MOTET_TRY(motet_run_directory_latest(latest, t->settings.run_dir));
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    int named = c->resume && !c->automatic;
+    if (named) MOTET_TRY(motet_run_directory_latest(latest, t->settings.run_dir));
     motet_loop_options options = {.out = c->quiet ? NULL : stderr, /* rank 0's */
                                   .stop = &stop,
-                                  .resume = c->resume ? latest : NULL,
+                                  .save = &save,
+                                  .resume = named ? latest : NULL,
+                                  .automatic = c->automatic,
                                   .other_corpus = c->other_corpus};
     return motet_train_loop(NULL, t, &options);
 }
@@ -266,8 +328,14 @@ static motet_status use_checkpoint(motet_training *t, const command *c) {
         return print_losses(t, 1);
     }
     motet_state_context context = motet_training_context(t);
-    return motet_train_state_export(c->export_path, t->optimizer, &t->counters, &context,
-                                    c->precision, c->text_precision);
+    motet_state_snapshot snapshot = {0};
+    motet_status status =
+        motet_state_snapshot_take(&snapshot, t->optimizer, &t->counters, &t->settings, 0);
+    if (status == MOTET_OK)
+        status = motet_train_state_export(c->export_path, &snapshot, &context, c->precision,
+                                          c->text_precision);
+    motet_state_snapshot_free(&snapshot);
+    return status;
 }
 
 static motet_status dry_run(const motet_settings *settings) {
@@ -275,6 +343,14 @@ static motet_status dry_run(const motet_settings *settings) {
     MOTET_TRY(motet_run_plan_make(&plan, settings));
     char *text = motet_run_plan_text(&plan, settings);
     if (!text) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the plan");
+    fputs(text, stdout);
+    free(text);
+    return MOTET_OK;
+}
+
+static motet_status print_plan(const motet_settings *settings, const command *c) {
+    char *text;
+    MOTET_TRY(motet_cluster_plan_print(&text, settings, c->plan, c->machine, c->json));
     fputs(text, stdout);
     free(text);
     return MOTET_OK;
@@ -292,13 +368,36 @@ static const char *variable(const char *name) {
     return getenv(name);
 }
 
+/* Ranks that do not come would keep this one in MPI_Init for ever. */
+static motet_status meet(command *c, const motet_settings *settings, const motet_ranks *ranks,
+                         const motet_backend *backend) {
+    if (ranks->ranks > 1) {
+        snprintf(late_sentence, sizeof late_sentence,
+                 "motet-train: rank %d of %d (%.80s): not all ranks have come within %d seconds "
+                 "(train.start_timeout): look at the hosts of the others\n",
+                 ranks->rank, ranks->ranks, ranks->source, settings->train_start_timeout);
+        on(SIGALRM, on_fatal);
+        alarm((unsigned)settings->train_start_timeout + 2); /* after what can name them */
+    }
+    motet_status status = motet_communicator_open(&c->communicator, settings, ranks, backend);
+    alarm(0);
+    return status;
+}
+
 static motet_status run(command *c) {
     if (c->mode == HELP) return help();
     motet_settings settings;
     motet_ranks ranks;
+    if (c->mode == TRAIN) { /* before anything else: a job may be told to end while it starts */
+        on(SIGINT, on_signal);
+        on(SIGTERM, on_signal);
+        on(SIGUSR1, on_signal);
+        on(SIGBUS, on_fatal);
+    }
     MOTET_TRY(resolve_settings(&settings, c));
     MOTET_TRY(motet_ranks_find(&ranks, &c->flags, variable));
     if (c->mode == DRY_RUN) return dry_run(&settings);
+    if (c->mode == PLAN) return print_plan(&settings, c);
     if (c->mode != TRAIN && ranks.ranks > 1)
         return MOTET_FAIL(MOTET_E_USAGE, "only training runs on several ranks (%s: %d)",
                           ranks.source, ranks.ranks);
@@ -306,7 +405,7 @@ static motet_status run(command *c) {
     char device[64], program[MOTET_SHA256_HEX] = "";
     motet_ranks_device(device, settings.train_device, &ranks, variable("CUDA_VISIBLE_DEVICES"));
     MOTET_TRY(motet_device_open(&backend, device));
-    MOTET_TRY(motet_communicator_open(&c->communicator, &settings, &ranks, backend));
+    MOTET_TRY(meet(c, &settings, &ranks, backend));
     if (ranks.ranks > 1) MOTET_TRY(motet_sha256_file(program, "/proc/self/exe"));
     motet_training training;
     MOTET_TRY(motet_training_open_rank(&training, &settings, backend, c->communicator, program));

@@ -11,8 +11,9 @@
 #include "data/safetensors.h"
 #include "infer/checkpoint.h"
 #include "train/state_manifest.h"
+#include "train/state_snapshot.h"
 
-enum { COUNTERS_TEXT = 4096, NAME = 112 };
+enum { COUNTERS_TEXT = 4096, GUARD_TEXT = 8192 };
 
 motet_counters motet_counters_start(void) {
     return (motet_counters){.best_loss = INFINITY};
@@ -53,6 +54,17 @@ static void visit_counters(motet_counters *c, number_fn *visit, void *user) {
     visit_losses(&c->logged, visit, user);
 }
 
+/* Apart from the others, which are as old as the format. */
+static void visit_guard(motet_counters *c, number_fn *visit, void *user) {
+    visit_integer(&c->shifted, visit, user);
+    visit_integer(&c->rollbacks, visit, user);
+    visit_integer(&c->guard.seen, visit, user);
+    for (int i = 0; i < MOTET_GUARD_WINDOW; i++) {
+        visit(user, &c->guard.loss[i]);
+        visit(user, &c->guard.norm[i]);
+    }
+}
+
 typedef struct number_text {
     char *at;
     size_t left;
@@ -77,90 +89,40 @@ static void scan_number(void *user, double *value) {
     if (!text->bad) *value = number, text->at = end;
 }
 
-static motet_status scan_counters(motet_counters *counters, const char *text, const char *path) {
+static motet_status scan_counters(motet_counters *counters, const motet_safetensors *file,
+                                  const char *path) {
+    const char *text = motet_safetensors_meta(file, "counters");
+    const char *guard = motet_safetensors_meta(file, "guard"); /* older ones have none */
     number_text reader = {.at = (char *)(text ? text : "")};
     visit_counters(counters, scan_number, &reader);
-    if (reader.bad || counters->step < 0)
+    if (guard) reader.at = (char *)guard, visit_guard(counters, scan_number, &reader);
+    if (reader.bad || counters->step < 0 || counters->guard.seen < 0)
         return MOTET_FAIL(MOTET_E_DATA, "%s: the counters in its metadata are not readable", path);
     return MOTET_OK;
 }
 
-/* Each trained tensor with the name that it has in the file; returns their number. Moments that
- * other ranks have are listed, without data. */
-typedef struct state_tensor {
-    char name[NAME];
-    motet_tensor tensor;
-    int parameter, kind; /* 0 master, 1 first, 2 second */
-} state_tensor;
-
-static int list_tensors(state_tensor *list, const motet_optimizer *optimizer) {
-    int count = 0;
-    for (int i = 0; i < optimizer->count; i++) {
-        const motet_trained *p = &optimizer->parameters[i];
-        if (p->update == MOTET_UPDATE_TEXT) continue;
-        const motet_tensor tensors[] = {p->master, p->first, p->second};
-        static const char *const kinds[] = {"master", "first", "second"};
-        for (int k = 0; k < 3; k++) {
-            if (!tensors[k].rank) continue;
-            state_tensor *entry = &list[count++];
-            snprintf(entry->name, sizeof entry->name, "%s/%s", kinds[k], p->name);
-            entry->tensor = tensors[k];
-            entry->parameter = i;
-            entry->kind = k;
-        }
-    }
-    return count;
-}
-
-/* Host copies of all listed tensors, unless the host can read them where they are. */
-static motet_status fetch(state_tensor *list, int count, motet_arena *arena,
-                          const motet_memory *memory) {
-    if (memory == &motet_host_memory) return MOTET_OK;
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < count; i++) {
-            motet_tensor from = list[i].tensor;
-            motet_tensor to = motet_arena_tensor(arena, from.dtype, from.rank, from.dims);
-            if (pass == 0) continue;
-            list[i].tensor = to;
-            MOTET_TRY(
-                memory->copy(to.data, from.data,
-                             (size_t)motet_tensor_count(from) * motet_dtype_bytes(from.dtype)));
-        }
-        if (pass == 0) MOTET_TRY(motet_arena_bind(arena));
-    }
-    return MOTET_OK;
-}
-
-static motet_status write_state(const char *path, const motet_optimizer *optimizer,
-                                const motet_counters *counters) {
-    char text[COUNTERS_TEXT] = "";
+static motet_status write_state(const char *path, const motet_state_snapshot *snapshot) {
+    char text[COUNTERS_TEXT] = "", guard[GUARD_TEXT] = "";
     number_text printer = {.at = text, .left = sizeof text};
-    motet_counters copy = *counters;
+    motet_counters copy = snapshot->counters;
     visit_counters(&copy, print_number, &printer);
+    printer.at = guard, printer.left = sizeof guard;
+    visit_guard(&copy, print_number, &printer);
     if (printer.bad) return MOTET_FAIL(MOTET_E_USAGE, "%s: the counters are too long", path);
-    size_t most = 3 * (size_t)optimizer->count;
-    state_tensor *list = calloc(most, sizeof *list);
-    motet_named_tensor *named = calloc(most, sizeof *named);
-    motet_arena arena = {0};
-    motet_status status = MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
-    int count = list && named ? list_tensors(list, optimizer) : 0;
-    if (list && named) status = fetch(list, count, &arena, optimizer->memory);
-    if (status == MOTET_OK) {
-        for (int i = 0; i < count; i++)
-            named[i] = (motet_named_tensor){list[i].name, list[i].tensor};
-        motet_named_text metadata = {"counters", text};
-        status = motet_safetensors_write(path, named, count, &metadata, 1);
-    }
-    motet_arena_free(&arena);
-    free(list);
+    motet_named_tensor *named = calloc((size_t)snapshot->count + 1, sizeof *named);
+    if (!named) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
+    for (int i = 0; i < snapshot->count; i++)
+        named[i] = (motet_named_tensor){snapshot->tensors[i].name, snapshot->tensors[i].tensor};
+    const motet_named_text metadata[] = {{"counters", text}, {"guard", guard}};
+    motet_status status = motet_safetensors_write(path, named, snapshot->count, metadata, 2);
     free(named);
     return status;
 }
 
-motet_status motet_train_state_export(const char *path, const motet_optimizer *optimizer,
-                                      const motet_counters *counters,
+motet_status motet_train_state_export(const char *path, const motet_state_snapshot *snapshot,
                                       const motet_state_context *context, motet_dtype precision,
                                       motet_dtype text_precision) {
+    const motet_counters *counters = &snapshot->counters;
     char steps[32], events[32], loss[32], best[32], seconds[32], hashes[1024] = "";
     snprintf(steps, sizeof steps, "%lld", (long long)counters->step);
     snprintf(events, sizeof events, "%lld", (long long)counters->events);
@@ -175,30 +137,19 @@ motet_status motet_train_state_export(const char *path, const motet_optimizer *o
         {"train.seconds", seconds}, {"train.best_valid_nats_per_event", loss},
         {"train.best_step", best},  {"train.corpus_sha256", hashes},
     };
-    motet_arena arena = {0};
-    const motet_weights *master;
-    motet_weights *table = calloc(1, sizeof *table);
-    if (!table) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to write it", path);
-    motet_status status =
-        motet_optimizer_host_master(&master, table, &arena, optimizer, context->settings);
-    if (status == MOTET_OK)
-        status = motet_checkpoint_write(path, master, context->settings, context->encoder->vocab,
-                                        precision, text_precision, notes,
-                                        (int)(sizeof notes / sizeof *notes));
-    motet_arena_free(&arena);
-    free(table);
-    return status;
+    return motet_checkpoint_write(path, snapshot->master, context->settings,
+                                  context->encoder->vocab, precision, text_precision, notes,
+                                  (int)(sizeof notes / sizeof *notes));
 }
 
-motet_status motet_train_state_write(const char *folder, const motet_optimizer *optimizer,
-                                     const motet_counters *counters,
+motet_status motet_train_state_write(const char *folder, const motet_state_snapshot *snapshot,
                                      const motet_state_context *context) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, MOTET_STATE_FILE);
-    MOTET_TRY(write_state(path, optimizer, counters));
+    MOTET_TRY(write_state(path, snapshot));
     snprintf(path, sizeof path, "%s/%s", folder, MOTET_MODEL_FILE);
-    MOTET_TRY(motet_train_state_export(path, optimizer, counters, context, MOTET_BF16, MOTET_I8));
-    return motet_state_manifest_write(folder, counters->step, context);
+    MOTET_TRY(motet_train_state_export(path, snapshot, context, MOTET_BF16, MOTET_I8));
+    return motet_state_manifest_write(folder, snapshot->counters.step, context);
 }
 
 static int same_shape(motet_tensor a, motet_tensor b) {
@@ -209,7 +160,7 @@ static int same_shape(motet_tensor a, motet_tensor b) {
 }
 
 /* into NULL: only checks. */
-static motet_status load_tensors(const state_tensor *list, int count, motet_safetensors *file,
+static motet_status load_tensors(const motet_state_tensor *list, int count, motet_safetensors *file,
                                  const char *path, motet_optimizer *into) {
     for (int i = 0; i < count; i++) {
         motet_tensor found;
@@ -231,14 +182,13 @@ static motet_status load_tensors(const state_tensor *list, int count, motet_safe
 
 static motet_status read_state(motet_optimizer *optimizer, motet_counters *counters,
                                const char *path) {
-    state_tensor *list = calloc(3 * (size_t)optimizer->count, sizeof *list);
+    motet_state_tensor *list = calloc(3 * (size_t)optimizer->count, sizeof *list);
     if (!list) return MOTET_FAIL(MOTET_E_MEMORY, "%s: no memory to read it", path);
-    int count = list_tensors(list, optimizer);
+    int count = motet_state_list(list, optimizer);
     motet_counters next = {0};
     motet_safetensors *file = NULL;
     motet_status status = motet_safetensors_open(&file, path);
-    if (status == MOTET_OK)
-        status = scan_counters(&next, motet_safetensors_meta(file, "counters"), path);
+    if (status == MOTET_OK) status = scan_counters(&next, file, path);
     if (status == MOTET_OK && motet_safetensors_count(file) != count)
         status = MOTET_FAIL(MOTET_E_DATA, "%s: %d tensors, but the model has %d", path,
                             motet_safetensors_count(file), count);

@@ -1,6 +1,5 @@
 #include "train/training.h"
 
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 
 #include "train/baseline.h"
 #include "train/matmul_onednn.h"
+#include "train/replica_hash.h"
 #include "train/schedule.h"
 
 static motet_status check(const motet_settings *s, int ranks) {
@@ -76,9 +76,15 @@ static motet_status open_model(motet_training *t) {
                                         t->communicator));
     MOTET_TRY(motet_gradient_tree_make(&t->tree, s, t->backend.memory,
                                        s->train_accumulate / t->communicator->ranks));
+    MOTET_TRY(motet_buckets_make(&t->buckets, t->optimizer, &t->tree, &t->backend,
+                                 (int64_t)((double)s->train_bucket_mb * 1e6), s->train_overlap));
     t->losses = calloc((size_t)s->train_accumulate, sizeof *t->losses);
     if (!t->losses) return MOTET_FAIL(MOTET_E_MEMORY, "no memory for the losses of a step");
-    return motet_gradient_make(&t->gradient, s, t->optimizer->dtype, t->backend.memory);
+    MOTET_TRY(motet_gradient_make(&t->gradient, s, t->optimizer->dtype, t->backend.memory));
+    MOTET_TRY(
+        motet_input_ahead_make(&t->ahead, t->train, t->encoder.tokenizer, s, t->backend.memory));
+    motet_gradient_meanwhile(t->gradient, motet_input_ahead_prepare, t->ahead);
+    return MOTET_OK;
 }
 
 static motet_status start_weights(motet_training *t) {
@@ -168,7 +174,9 @@ motet_status motet_training_open(motet_training *t, const motet_settings *settin
 }
 
 void motet_training_close(motet_training *t) {
+    motet_buckets_free(t->buckets);
     motet_gradient_free(t->gradient);
+    motet_input_ahead_free(t->ahead);
     motet_gradient_tree_free(&t->tree);
     free(t->losses);
     motet_optimizer_free(t->optimizer);
@@ -232,36 +240,74 @@ static motet_status one_leaf(void *user, motet_weights *gradients, int64_t leaf)
     const motet_settings *s = &t->settings;
     const motet_communicator *c = t->communicator;
     int64_t parts = s->train_accumulate;
-    int64_t index = t->counters.step * parts + leaf * c->ranks + c->rank;
+    int64_t index = (t->counters.step + t->counters.shifted) * parts + leaf * c->ranks + c->rank;
     motet_losses *losses = &t->losses[c->rank * (parts / c->ranks) + leaf];
-    MOTET_TRY(motet_loader_batch(&t->batch, t->train, index, 0));
-    MOTET_TRY(motet_model_input_build(&t->input, &t->batch, t->encoder.tokenizer, s, index, 0, 0));
-    double scale = 1.0 / ((double)t->input.targets * (double)parts);
+    const int last = leaf == parts / c->ranks - 1; /* what comes next is the next step's first */
+    const motet_model_input *input;
+    MOTET_TRY(motet_input_ahead_take(&input, t->ahead, index,
+                                     last ? index - leaf * c->ranks + parts : index + c->ranks));
+    double scale = 1.0 / ((double)input->targets * (double)parts);
     memset(losses, 0, sizeof *losses);
+    motet_gradient_hook hook = motet_buckets_hook(t->buckets);
+    motet_gradient_tell(t->gradient, leaf == t->tree.leaves - 1 ? &hook : NULL);
     return motet_gradient_run(losses, gradients, t->gradient, &t->backend, t->optimizer->compute, s,
-                              &t->input, (float)scale);
+                              input, (float)scale);
 }
 
 static motet_status sum_gradients(motet_losses *losses, motet_training *t) {
     motet_optimizer *o = t->optimizer;
     MOTET_TRY(motet_gradient_tree_run(&t->tree, o->gradients, &o->gradient_memory, &t->backend,
                                       one_leaf, t));
-    MOTET_TRY(motet_zero_reduce_gradients(o));
+    MOTET_TRY(motet_buckets_finish(t->buckets));
     return motet_training_add_losses(losses, t->losses, t, t->settings.train_accumulate);
 }
 
-motet_status motet_training_step(motet_step_report *report, motet_training *t) {
-    memset(report, 0, sizeof *report);
+/* Before the update, which would overwrite what differs (replica_hash.h). */
+static motet_status compare_replicas(motet_training *t) {
+    int every = t->settings.train_replica_hash;
+    uint64_t hash;
+    if (t->communicator->ranks == 1 || !every || (t->counters.step + 1) % every) return MOTET_OK;
+    motet_status status = motet_replica_hash(&hash, t->optimizer);
+    MOTET_TRY(motet_communicator_agree(t->communicator, status));
+    return motet_replica_compare(t->communicator, hash, t->counters.step + 1);
+}
+
+static motet_status step(motet_step_report *report, motet_training *t) {
     MOTET_TRY(sum_gradients(&report->losses, t));
+    MOTET_TRY(compare_replicas(t));
     MOTET_TRY(motet_optimizer_norm(&report->norm, t->optimizer, &t->backend));
     report->lr_factor = motet_schedule_factor(&t->settings, t->counters.step);
-    report->skipped = !isfinite(report->norm) || !isfinite(motet_losses_per_event(&report->losses));
-    if (!report->skipped)
+    double loss = motet_losses_per_event(&report->losses);
+    report->reason = motet_guard_judge(&t->counters.guard, &t->settings, loss, report->norm);
+    report->skipped = report->reason != NULL;
+    if (!report->skipped) {
         MOTET_TRY(motet_optimizer_step(t->optimizer, &t->backend, &t->settings,
                                        t->counters.updates + 1, report->lr_factor, report->norm));
+        motet_guard_accept(&t->counters.guard, loss, report->norm);
+    }
     t->counters.step++;
     t->counters.events += report->losses.events;
     t->counters.updates += !report->skipped;
     t->counters.skipped_in_a_row = report->skipped ? t->counters.skipped_in_a_row + 1 : 0;
+    return MOTET_OK;
+}
+
+static motet_traffic traffic_so_far(const motet_training *t) {
+    const motet_communicator *c = t->communicator;
+    double busy, waited;
+    motet_buckets_seconds(&busy, &waited, t->buckets);
+    return (motet_traffic){c->seconds, c->seconds - busy + waited, c->sent_bytes,
+                           c->received_bytes};
+}
+
+motet_status motet_training_step(motet_step_report *report, motet_training *t) {
+    motet_traffic before = traffic_so_far(t);
+    memset(report, 0, sizeof *report);
+    MOTET_TRY(step(report, t));
+    motet_traffic after = traffic_so_far(t);
+    t->traffic.seconds += after.seconds - before.seconds;
+    t->traffic.exposed_seconds += after.exposed_seconds - before.exposed_seconds;
+    t->traffic.sent_bytes += after.sent_bytes - before.sent_bytes;
+    t->traffic.received_bytes += after.received_bytes - before.received_bytes;
     return MOTET_OK;
 }

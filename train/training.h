@@ -9,11 +9,19 @@
 #define MOTET_TRAINING_H
 
 #include "data/loader.h"
+#include "train/buckets.h"
 #include "train/communicator.h"
 #include "train/gradient_tree.h"
+#include "train/input_ahead.h"
 #include "train/train_state.h"
 
 #define MOTET_EVAL_SEED 20240229u /* of the validation windows: the same for every run */
+
+/* What this rank told others, and heard from them. */
+typedef struct motet_traffic {
+    double seconds, exposed_seconds; /* in exchanges; of those, what the steps waited for */
+    int64_t sent_bytes, received_bytes;
+} motet_traffic;
 
 typedef struct motet_training {
     motet_settings settings;
@@ -23,14 +31,17 @@ typedef struct motet_training {
     motet_loader *train, *valid; /* valid: NULL if nothing is held out */
     motet_batch batch;
     motet_arena input_memory;
-    motet_model_input input;
+    motet_model_input input; /* of evaluations */
+    motet_input_ahead *ahead;
     motet_gradient *gradient;
     motet_backend backend;            /* as given; the CPU's with oneDNN's matmul */
     motet_communicator *communicator; /* the caller's */
     motet_gradient_tree tree;
+    motet_buckets *buckets;
     motet_losses *losses; /* [ranks, train.accumulate / ranks] of the step, by rank */
     motet_optimizer *optimizer;
     motet_counters counters;
+    motet_traffic traffic; /* of the steps so far; anybody may set it to zero */
 } motet_training;
 
 /* Opens all on a back-end (kernels/device.h) and draws the initial weights (output biases: log
@@ -68,11 +79,13 @@ typedef struct motet_step_report {
     motet_losses losses;
     double norm;
     float lr_factor;
-    int skipped; /* the loss or the norm was not finite: no weight has changed */
+    int skipped;        /* the guard (guard.h) refused the update: no weight has changed */
+    const char *reason; /* why, as part of a sentence */
 } motet_step_report;
 
 /* One step: train.accumulate micro-batches, one update. Advances the counters' step, updates,
- * events, skipped_in_a_row. */
+ * events, skipped_in_a_row, guard. MOTET_E_DATA if the ranks' weights are not alike
+ * (replica_hash.h; compared every train.replica_hash steps). */
 motet_status motet_training_step(motet_step_report *report, motet_training *training);
 
 #endif

@@ -18,7 +18,8 @@ typedef struct motet_transfer {
 
 typedef struct motet_transport {
     const char *name;
-    int device; /* data must be in the back-end's memory; 0: in the host's */
+    int device;  /* data must be in the back-end's memory; 0: in the host's */
+    int threads; /* any thread may call, one at a time; 0: only the one that opened it */
     /* Runs all transfers at once and waits for them; data of different transfers do not overlap but
      * between sends. Between two ranks the n-th send meets the n-th receive, of the same size.
      * MOTET_E_IO names a peer that has died, or keeps one waiting longer than timeout_s (0: for

@@ -93,15 +93,13 @@ motet_status motet_zero_divide(motet_zero_part **parts, int *count, const motet_
 
 /* ---- Traffic. */
 
-typedef enum which { GRADIENT, COMPUTE_F32, COMPUTE_BF16, MASTER } which;
+typedef enum which { COMPUTE_F32, COMPUTE_BF16, MASTER } which;
 
 /* The tensor of a piece that is meant; none if it does not belong to that traffic. */
 static motet_tensor pick(const motet_trained *piece, which what) {
     const motet_tensor none = {0};
     int copied = piece->compute.data != piece->master.data;
     switch (what) {
-    case GRADIENT:
-        return piece->gradient;
     case COMPUTE_F32:
         return piece->compute.dtype == MOTET_F32 ? piece->compute : none;
     case COMPUTE_BF16:
@@ -122,28 +120,20 @@ static int list_traffic(motet_optimizer *o, which what) {
     return count;
 }
 
-motet_status motet_zero_reduce_gradients(motet_optimizer *o) {
-    if (o->communicator->ranks == 1) return MOTET_OK;
-    if (!o->sharded)
-        return motet_communicator_all_reduce(o->communicator, o->gradient_memory.base,
-                                             (int64_t)(o->gradient_memory.used / sizeof(float)),
-                                             MOTET_WIRE_F32);
-    int count = list_traffic(o, GRADIENT);
-    return motet_communicator_reduce_scatter(o->communicator, o->traffic, count, MOTET_WIRE_F32);
-}
-
 motet_status motet_zero_gather_compute(motet_optimizer *o) {
     if (!o->sharded) return MOTET_OK;
     int count = list_traffic(o, COMPUTE_F32);
-    MOTET_TRY(motet_communicator_all_gather(o->communicator, o->traffic, count, MOTET_WIRE_F32));
+    MOTET_TRY(
+        motet_communicator_all_gather_uneven(o->communicator, o->traffic, count, MOTET_WIRE_F32));
     count = list_traffic(o, COMPUTE_BF16);
-    return motet_communicator_all_gather(o->communicator, o->traffic, count, MOTET_WIRE_BF16);
+    return motet_communicator_all_gather_uneven(o->communicator, o->traffic, count,
+                                                MOTET_WIRE_BF16);
 }
 
 motet_status motet_zero_gather_masters(motet_optimizer *o) {
     if (!o->sharded) return MOTET_OK;
     int count = list_traffic(o, MASTER);
-    return motet_communicator_all_gather(o->communicator, o->traffic, count, MOTET_WIRE_F32);
+    return motet_communicator_all_gather_uneven(o->communicator, o->traffic, count, MOTET_WIRE_F32);
 }
 
 /* ---- Moments. */

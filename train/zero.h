@@ -6,9 +6,9 @@
  * part has an owner, which keeps its moments and updates it; owners are balanced by cost. One rank,
  * or a run with train.shard = 0, owns everything.
  *
- * In a sharded run gradients are reduced to their owners, and the compute weights come back from
- * them. Masters that are not also compute weights are up to date at their owners only, until
- * motet_zero_gather_masters.
+ * In a sharded run gradients are reduced to their owners (buckets.h), and the compute weights come
+ * back from them. Masters that are not also compute weights are up to date at their owners only,
+ * until motet_zero_gather_masters.
  */
 #ifndef MOTET_ZERO_H
 #define MOTET_ZERO_H
@@ -39,10 +39,6 @@ motet_status motet_zero_divide(motet_zero_part **parts, int *count,
 double motet_zero_cost(int64_t rows, int64_t cols);
 
 /* All below are collective; without several ranks they do nothing. */
-
-/* Gradients become the sums over all ranks: sharded, each part at its owner; otherwise everywhere.
- */
-motet_status motet_zero_reduce_gradients(struct motet_optimizer *optimizer);
 
 /* After an update, and for checkpoints: every rank gets all compute weights, all masters. */
 motet_status motet_zero_gather_compute(struct motet_optimizer *optimizer);

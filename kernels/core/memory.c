@@ -31,4 +31,25 @@ static motet_status synchronize(void) {
     return MOTET_OK;
 }
 
-const motet_memory motet_host_memory = {take, give_back, copy, zero, synchronize};
+/* Everything is done when its call returns. */
+static motet_status branch(int on) {
+    (void)on;
+    return MOTET_OK;
+}
+
+static motet_status mark(void **place) {
+    *place = NULL;
+    return MOTET_OK;
+}
+
+static motet_status await(void *place) {
+    (void)place;
+    return MOTET_OK;
+}
+
+static void unmark(void *place) {
+    (void)place;
+}
+
+const motet_memory motet_host_memory = {take,   give_back, copy,  zero,  synchronize,
+                                        branch, mark,      await, unmark};

@@ -28,6 +28,14 @@ typedef struct motet_memory {
     /* Waits for all that was asked for. Before the host reads shared memory that an op writes, and
      * before it writes what an op may still read. */
     motet_status (*synchronize)(void);
+    /* For a second thread whose work runs beside the others'; NULL where there is no such thing.
+     * branch: from now on (1) what the calling thread asks for has an order of its own, or (0) not
+     * any more. mark: *mark is this place in the caller's order (made the first time, then used
+     * again). await: returns when all before a mark is done, whoever made it. unmark: frees it. */
+    motet_status (*branch)(int on);
+    motet_status (*mark)(void **mark);
+    motet_status (*await)(void *mark);
+    void (*unmark)(void *mark);
 } motet_memory;
 
 /* The host's: placements are all one, synchronize does nothing. */

@@ -1,12 +1,18 @@
 /* attention, forward and backward, on the device: checks as the CPU twin's, then one launch, or
  * two. Offsets are in shared memory: read here for the grid, and again by the kernels.
  *
- * bf16 of W >= 32 in rows at multiples of 16 bytes goes to tensor cores (flash), all else to the
- * plain kernels. */
+ * One query a sequence goes to decode attention's kernels. bf16 of W >= 32 in rows at multiples of
+ * 16 bytes goes to tensor cores (attention_short where all see at most 256 keys, flash_hopper on
+ * compute capability 9.0, flash on others), all else to the plain kernels. */
 #include <math.h>
 
 #include "kernels/attention_check.h"
+#include "kernels/cuda/attention_short_launch.h"
+#include "kernels/cuda/attention_single.h"
+#include "kernels/cuda/attention_spec.h"
+#include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/flash.h"
+#include "kernels/cuda/flash_hopper_launch.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ops.h"
 
@@ -54,22 +60,15 @@ static motet_cuda_kernel flash_queries[3] =
 static motet_cuda_kernel flash_keys[3] =
     FLASH_KERNELS(flash_backward_module, "motet_flash_keys", "");
 
-/* As in attention_tile.cuh. */
-typedef struct device_spec {
-    const int32_t *q_offsets, *k_offsets;
-    int64_t q_pitch, k_pitch, v_pitch, out_pitch;
-    int32_t heads, causal;
-} device_spec;
-
-static device_spec spec_for_device(const motet_attention_spec *spec) {
-    return (device_spec){.q_offsets = spec->q_offsets,
-                         .k_offsets = spec->k_offsets,
-                         .q_pitch = spec->q_pitch,
-                         .k_pitch = spec->k_pitch,
-                         .v_pitch = spec->v_pitch,
-                         .out_pitch = spec->out_pitch,
-                         .heads = spec->heads,
-                         .causal = spec->causal};
+static attention_spec spec_for_device(const motet_attention_spec *spec) {
+    return (attention_spec){.q_offsets = spec->q_offsets,
+                            .k_offsets = spec->k_offsets,
+                            .q_pitch = spec->q_pitch,
+                            .k_pitch = spec->k_pitch,
+                            .v_pitch = spec->v_pitch,
+                            .out_pitch = spec->out_pitch,
+                            .heads = spec->heads,
+                            .causal = spec->causal};
 }
 
 static int width_index(int width) {
@@ -94,7 +93,7 @@ static bool is_aligned(int64_t pitch, motet_tensor a, motet_tensor b) {
 
 static motet_status forward_flash(motet_tensor out, motet_tensor lse, motet_tensor q,
                                   motet_tensor k, motet_tensor v, const motet_attention_spec *spec,
-                                  device_spec at, int64_t queries, float scale) {
+                                  attention_spec at, int64_t queries, float scale) {
     const int width = width_index(spec->width) - 1;
     /* The larger blocks load half as much a product, if there are enough to go round. */
     motet_cuda_grid grid = grid_over(queries, FLASH_MANY, spec);
@@ -112,14 +111,24 @@ motet_status motet_cuda_attention_forward(motet_tensor out, motet_tensor lse, mo
                                           motet_tensor k, motet_tensor v,
                                           const motet_attention_spec *spec) {
     MOTET_TRY(motet_attention_check(out, lse, q, k, v, spec));
+    bool done;
+    MOTET_TRY(motet_cudnn_attention_forward(&done, out, lse, q, k, v, spec));
+    if (done) return MOTET_OK;
     int64_t queries, keys;
     motet_attention_longest(&queries, &keys, spec);
-    device_spec at = spec_for_device(spec);
+    attention_spec at = spec_for_device(spec);
     float scale = LOG2_E / sqrtf((float)spec->width);
+    if (motet_cuda_attention_single_fits(q, k, v, spec, queries))
+        return motet_cuda_attention_single(out, lse, q, k, v, spec, keys);
     if (q.dtype == MOTET_BF16 && spec->width >= 32 && is_aligned(spec->q_pitch, q, q) &&
         is_aligned(spec->k_pitch, k, k) && is_aligned(spec->v_pitch, v, v) &&
-        is_aligned(spec->out_pitch, out, out))
+        is_aligned(spec->out_pitch, out, out)) {
+        if (motet_cuda_attention_short_fits(spec, keys))
+            return motet_cuda_attention_short(out, lse, q, k, v, spec, at, queries, keys, scale);
+        if (motet_cuda_flash_hopper_can(spec))
+            return motet_cuda_flash_hopper_forward(out, lse, q, k, v, spec, at, queries, scale);
         return forward_flash(out, lse, q, k, v, spec, at, queries, scale);
+    }
     return motet_cuda_launch(
         &forward[q.dtype == MOTET_BF16][width_index(spec->width)], grid_over(queries, ROWS, spec),
         THREADS, shared_bytes(3, 1, spec->width),
@@ -131,6 +140,9 @@ motet_status motet_cuda_attention_backward(motet_tensor dq, motet_tensor dk, mot
                                            motet_tensor q, motet_tensor k, motet_tensor v,
                                            const motet_attention_spec *spec) {
     MOTET_TRY(motet_attention_backward_check(dq, dk, dv, dout, out, lse, q, k, v, spec));
+    bool done;
+    MOTET_TRY(motet_cudnn_attention_backward(&done, dq, dk, dv, dout, out, lse, q, k, v, spec));
+    if (done) return MOTET_OK;
     int64_t queries, keys;
     motet_attention_longest(&queries, &keys, spec);
     /* One float for each query and head, flash two, stay in the workspace between the launches. */
@@ -142,13 +154,16 @@ motet_status motet_cuda_attention_backward(motet_tensor dq, motet_tensor dk, mot
                           "call, not %lld: make the batch smaller",
                           (long long)most, (long long)(rows * spec->heads));
     void *delta = motet_cuda_workspace();
-    device_spec at = spec_for_device(spec);
+    attention_spec at = spec_for_device(spec);
     const int type = q.dtype == MOTET_BF16, width = width_index(spec->width), w = spec->width;
     float scale = LOG2_E / sqrtf((float)w);
     int bf16 = dq.dtype == MOTET_BF16;
     if (type && bf16 && w >= 32 && rows * spec->heads <= most / 2 &&
         is_aligned(spec->q_pitch, q, dq) && is_aligned(spec->k_pitch, k, dk) &&
         is_aligned(spec->v_pitch, v, dv) && is_aligned(spec->out_pitch, out, dout)) {
+        if (motet_cuda_flash_hopper_can(spec))
+            return motet_cuda_flash_hopper_backward(dq, dk, dv, dout, out, lse, q, k, v, spec, at,
+                                                    queries, keys, delta, scale);
         MOTET_TRY(motet_cuda_launch(
             &flash_queries[width - 1], grid_over(queries, FLASH_QUERY_ROWS(w), spec), FLASH_THREADS,
             FLASH_QUERIES_BYTES(w),

@@ -12,6 +12,7 @@
 #ifndef MOTET_CUDA_ATTENTION_TILE_CUH
 #define MOTET_CUDA_ATTENTION_TILE_CUH
 
+#include "kernels/cuda/attention_spec.h"
 #include "kernels/cuda/row.cuh"
 
 #define TILE_ROWS 32
@@ -24,13 +25,6 @@
 #define TILE_LANES 0xffffffffu
 #define LOG2_E 1.44269504088896341f
 #define LN_2 0.69314718055994531f
-
-/* Packed rows of one head: sequence s has rows offsets[s]..offsets[s+1]-1. */
-struct attention_spec {
-    const int32_t *q_offsets, *k_offsets;
-    int64_t q_pitch, k_pitch, v_pitch, out_pitch; /* elements */
-    int32_t heads, causal;
-};
 
 /* The block's sequence and head: blockIdx.x = sequence * heads + head. */
 struct attention_place {

@@ -1,14 +1,18 @@
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/graph.h"
 #include "kernels/cuda/host_status.h"
 #include "kernels/cuda/ops.h"
 
 static const motet_backend cuda = {
     .name = "cuda",
     .memory = &motet_cuda_memory,
+    .graphs = &motet_cuda_graphs,
     .embed_forward = motet_cuda_embed_forward,
     .embed_backward = motet_cuda_embed_backward,
     .rmsnorm_forward = motet_cuda_rmsnorm_forward,
     .rmsnorm_backward = motet_cuda_rmsnorm_backward,
+    .rmsnorm_add_forward = motet_cuda_rmsnorm_add_forward,
+    .rmsnorm_add_backward = motet_cuda_rmsnorm_add_backward,
     .layernorm_forward = motet_cuda_layernorm_forward,
     .layernorm_backward = motet_cuda_layernorm_backward,
     .matmul = motet_cuda_matmul,
@@ -17,6 +21,7 @@ static const motet_backend cuda = {
     .attention_forward = motet_cuda_attention_forward,
     .attention_backward = motet_cuda_attention_backward,
     .attention_decode = motet_cuda_attention_decode,
+    .attention_append = motet_cuda_attention_append,
     .swiglu_forward = motet_cuda_swiglu_forward,
     .swiglu_backward = motet_cuda_swiglu_backward,
     .gelu_forward = motet_cuda_gelu_forward,
@@ -26,6 +31,7 @@ static const motet_backend cuda = {
     .add = motet_cuda_add,
     .cross_entropy = motet_cuda_cross_entropy,
     .sample = motet_cuda_sample,
+    .field_draw = motet_cuda_field_draw,
     .convert = motet_cuda_convert,
     .convert_stochastic = motet_cuda_convert_stochastic,
     .adamw = motet_cuda_adamw,

@@ -14,7 +14,10 @@
     X(TARGET_ILLEGAL, "cross_entropy: row %lld has target %lld, which its mask does not allow") \
     X(SAMPLE_NONE_LEGAL, "sample: row %lld has no legal symbol (of %lld)")                      \
     X(SAMPLE_NAN, "sample: row %lld has a logit that is not a number, at symbol %lld")          \
-    X(DECODE_LENGTH, "attention_decode: sequence %lld has length %lld, beyond the cache")
+    X(FIELD_STATE, "field_draw: field %lld would be in state %lld, which it does not have")     \
+    X(DECODE_LENGTH, "attention_decode: sequence %lld has length %lld, beyond the cache")       \
+    X(APPEND_LENGTH,                                                                            \
+      "attention_append: sequence %lld has length %lld, its new rows or its cache do not fit")
 
 typedef enum motet_complaint_code {
     MOTET_COMPLAINT_NONE = 0,

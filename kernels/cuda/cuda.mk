@@ -5,6 +5,8 @@ CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
 # SASS for A100 and H100, PTX for newer chips and for softgpu. While writing kernels:
 # CUDA_CODE=-gencode=arch=compute_80,code=compute_80 is three times as quick.
 CUDA_CODE ?= -gencode=arch=compute_80,code=[sm_80,compute_80] -gencode=arch=compute_90a,code=sm_90a
+# NOUN_hopper.cu runs on H100 only; its PTX is for softgpu.
+CUDA_CODE_hopper := -gencode=arch=compute_90a,code=[sm_90a,compute_90a]
 CUDA_FLAGS := -std=c++17 -O3 -lineinfo -Werror all-warnings -I.
 
 SOURCES_plugin := $(wildcard kernels/cuda/*.c)
@@ -40,7 +42,7 @@ $(CUDA)/flags: FORCE
 $(CUDA)/%.fatbin: kernels/cuda/%.cu $(CUDA)/flags
 	$(call say,NVCC)
 	@mkdir -p $(@D)
-	$(Q)$(NVCC) $(CUDA_FLAGS) $(CUDA_CODE) --resource-usage -MD -MP -MF $(@:.fatbin=.d) -MT $@ -fatbin $< -o $@ \
+	$(Q)$(NVCC) $(CUDA_FLAGS) $(if $(filter %_hopper,$*),$(CUDA_CODE_hopper),$(CUDA_CODE)) --resource-usage -MD -MP -MF $(@:.fatbin=.d) -MT $@ -fatbin $< -o $@ \
 	    >$(@:.fatbin=.ptxas.txt) 2>&1 || { cat $(@:.fatbin=.ptxas.txt) >&2; rm -f $@; exit 1; }
 
 $(CUDA)/%.image.o: $(CUDA)/%.fatbin
@@ -65,5 +67,19 @@ plugin_core := $(call pic,$(addprefix kernels/cuda/,host_status.c driver.c devic
 $(VARIANT)/tests/device/test_plugin: $(VARIANT)/tests/device/test_plugin.o $(plugin_core)
 	$(call say,LD)
 	$(Q)$(LINK) $^ -lcmocka -lm -ldl $(LDLIBS) -o $@
+
+# What describes attention to cuDNN, and the driver that lets cuDNN compile without a GPU.
+FAKE_DRIVER := $(VARIANT)/tests/device/libcuda.so.1
+$(VARIANT)/tests/device/test_cudnn.o: FLAGS_here = -isystem $(CUDA_HOME)/include -DFAKE_DRIVER='"$(FAKE_DRIVER)"'
+$(VARIANT)/tests/device/fake_driver.o: FLAGS_here = -fPIC -fvisibility=default -fno-sanitize=all
+$(FAKE_DRIVER): $(VARIANT)/tests/device/fake_driver.o
+	$(call say,LD)
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs $^ -o $@
+$(VARIANT)/tests/device/test_cudnn: $(VARIANT)/tests/device/test_cudnn.o $(call pic,$(addprefix kernels/cuda/cudnn_,graph.c plan.c library.c)) $(L_kernels) | $(FAKE_DRIVER)
+	$(call say,LD)
+	$(Q)$(LINK) $^ $(D_kernels) -lcmocka -lm -ldl $(LDLIBS) -o $@
+$(VARIANT)/tests/device/test_cudnn_prepare: $(VARIANT)/tests/device/test_cudnn_prepare.o $(filter-out %/host_status.o,$(plugin_core)) $(CUDA)/cudnn.image.o $(L_kernels)
+	$(call say,LD)
+	$(Q)$(LINK) $^ $(D_kernels) -lcmocka -lm -ldl $(LDLIBS) -o $@
 
 -include $(wildcard $(CUDA)/*.d)

@@ -27,6 +27,24 @@ motet_status motet_cuda_enter(void) {
     return MOTET_OK;
 }
 
+static _Thread_local CUstream branched;
+
+void *motet_cuda_stream(void) {
+    return branched ? (void *)branched : device.stream;
+}
+
+motet_status motet_cuda_branch(int on) {
+    MOTET_TRY(motet_cuda_enter());
+    if (on && !branched)
+        MOTET_DRIVE(cuStreamCreate, (&branched, CU_STREAM_NON_BLOCKING), "making a second stream");
+    if (!on && branched) {
+        CUstream done = branched;
+        branched = NULL;
+        MOTET_DRIVE(cuStreamDestroy, (done), "ending a second stream");
+    }
+    return MOTET_OK;
+}
+
 static motet_status attribute(int *value, CUdevice handle, CUdevice_attribute which) {
     MOTET_DRIVE(cuDeviceGetAttribute, (value, which, handle), "asking for attribute %d of cuda:%d",
                 (int)which, device.ordinal);

@@ -13,7 +13,7 @@ typedef struct motet_cuda_device {
     int ordinal;
     char name[128];
     void *context; /* CUcontext: the device's primary one, which libraries share */
-    void *stream;  /* CUstream: all work of the process, in order */
+    void *stream;  /* CUstream: all work of the process, in order, but for branches */
     void *workspace;
     motet_complaint *complaints; /* in pinned memory */
     motet_cuda_limits limits;
@@ -31,6 +31,11 @@ void motet_cuda_device_close(void);
 
 /* Makes the device's context the calling thread's; before every driver call. Cheap when it is. */
 motet_status motet_cuda_enter(void);
+
+/* Where the calling thread's work goes: the device's stream, or one of the thread's own from
+ * motet_cuda_branch(1) to motet_cuda_branch(0). The workspace is not for branches. */
+void *motet_cuda_stream(void);
+motet_status motet_cuda_branch(int on);
 
 /* memory.c */
 extern const motet_memory motet_cuda_memory;

@@ -35,6 +35,8 @@
     X(cuModuleGetFunction)                                                                  \
     X(cuFuncSetAttribute)                                                                   \
     X(cuLaunchKernel)                                                                       \
+    X(cuLaunchKernelEx)                                                                     \
+    X(cuTensorMapEncodeTiled)                                                               \
     X(cuStreamCreate)                                                                       \
     X(cuStreamDestroy)                                                                      \
     X(cuStreamSynchronize)                                                                  \

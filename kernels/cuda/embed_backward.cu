@@ -1,227 +1,188 @@
-/* embed, backward: dtable[id,:] += the rows of dout whose bags hold id, in the order of rows,
- * whatever runs when. Six launches:
+/* embed, backward: dtable[id,:] += the rows of dout whose bags hold id, in one launch and without
+ * memory of its own.
  *
- *   count    each warp counts the ids of its chunk of the batch              counts[chunk][id]
- *   offsets  for each id, the entries in the chunks before each, and in all
- *   starts   running sum of these over the ids: a list sorted by id, then by row
- *   place    each warp puts its chunk's entries where they belong in the list
- *   sum      each warp sums a tile of the list. An id that lies in one tile is done then; else
- *            its sum in the tile goes to `partial`
- *   spread   sums of ids that spread over tiles, in the order of tiles
+ * A block owns EMBED_OWNED rows of dtable (blockIdx.x), EMBED_COLUMNS of their columns
+ * (blockIdx.y). It looks at the ids of the whole batch, which are few bytes beside the rows and
+ * come from L2, each warp at a share of them. What it owns waits in the warp's queue; 32 at a time
+ * the rows of dout are read, several in flight, and added in the order of the batch to sums that
+ * the warp alone has in shared memory. In the end the warps' sums are added in the order of warps.
  *
- * So a frequent id keeps many warps busy, and every row of dtable has one writer.
+ * So every element of dtable has one writer and is read and written once, a row that no bag holds
+ * not at all, and a frequent id keeps all warps of its blocks busy.
  */
 #include "kernels/cuda/complaint.h"
 #include "kernels/cuda/row.cuh"
 
-/* The lanes that hold the same id as this one. */
-ROW_INLINE uint32_t peers_of(int id) {
-    uint32_t peers = 0;
+#define LANES 0xffffffffu
+#define AHEAD 4   /* times 32 ids that a warp looks at together */
+#define FLIGHT 8  /* rows of dout that a warp has under way */
+#define QUEUE 256 /* of a warp: 31 wait, 32 AHEAD come; a power of two */
+#define SUMS (EMBED_OWNED * EMBED_COLUMNS)
+#define PARTS (EMBED_COLUMNS / 32) /* columns of a lane, 32 apart */
+
+static_assert(EMBED_OWNED == 32, "a hit's lowest five bits, and a bit each in `touched`");
+static_assert(QUEUE >= 31 + 32 * AHEAD && (QUEUE & (QUEUE - 1)) == 0,
+              "a ring that never overflows");
+static_assert(SUMS % ROW_THREADS == 0, "threads share the sums evenly");
+static_assert(EMBED_SHARED == ROW_WARPS * (SUMS + QUEUE) * 4, "what the launcher asks for");
+
+extern __shared__ __align__(16) float shared[]; /* sums [ROW_WARPS][SUMS], then the queues */
+
+/* The ids of AHEAD rounds, one a lane, of which `left` are there; -1 behind them. */
+ROW_INLINE void load_ids(int (&ids)[AHEAD], const int32_t *from, int left) {
+    if (left >= 32 * AHEAD) {
 #pragma unroll
-    for (int lane = 0; lane < 32; lane++)
-        peers |= (uint32_t)(__shfl_sync(0xffffffffu, id, lane) == id) << lane;
-    return peers;
-}
-
-/* Entry i of the batch; -1 for what is absent, behind the end, or wrong. */
-ROW_INLINE int load_id(const motet_sort_job &j, int64_t i) {
-    const int id = i < j.count ? j.ids[i] : -1;
-    return id < 0 || id >= j.limit ? -1 : id;
-}
-
-ROW_INLINE int64_t global_warp() {
-    return (int64_t)blockIdx.x * ROW_WARPS + row_warp();
-}
-
-ROW_KERNEL motet_embed_count(const motet_sort_job j) {
-    const int64_t chunk = global_warp();
-    if (chunk >= j.chunks) return;
-    int32_t *counts = j.counts + chunk * j.limit;
-    for (int64_t id = row_lane(); id < j.limit; id += 32)
-        counts[id] = 0;
-    __syncwarp();
-    for (int at = 0; at < SORT_CHUNK; at += 32) {
-        const int64_t i = chunk * SORT_CHUNK + at + row_lane();
-        const int id = load_id(j, i);
-        if (i < j.count && j.ids[i] >= j.limit)
-            motet_complain(j.complaints, MOTET_COMPLAINT_EMBED_ID, j.first_row + i / j.bag,
-                           j.ids[i]);
-        const uint32_t peers = peers_of(id);
-        if (id >= 0 && row_lane() == __ffs(peers) - 1) counts[id] += __popc(peers);
-        __syncwarp();
+        for (int a = 0; a < AHEAD; a++)
+            ids[a] = from[a * 32 + row_lane()];
+        return;
     }
+#pragma unroll
+    for (int a = 0; a < AHEAD; a++)
+        ids[a] = a * 32 + row_lane() < left ? from[a * 32 + row_lane()] : -1;
 }
 
-/* One thread an id. starts[id + 1] <- its entries in all. */
-ROW_KERNEL motet_embed_offsets(const motet_sort_job j) {
-    const int64_t id = (int64_t)blockIdx.x * ROW_THREADS + threadIdx.x;
-    if (id >= j.limit) return;
-    int32_t before = 0;
-#pragma unroll 4
-    for (int64_t chunk = 0; chunk < j.chunks; chunk++) {
-        const int32_t count = j.counts[chunk * j.limit + id];
-        j.counts[chunk * j.limit + id] = before;
-        before += count;
+/* A warp's way from hits to sums. The sums that hits go to one after another stay in registers: a
+ * frequent id does not wait for shared memory. */
+template <typename T> struct row_adder {
+    const T *dout; /* at the lane's first column */
+    float *sums;   /* there, too */
+    uint32_t start, bag, width;
+    bool there[PARTS];
+    float *current; /* the row of sums that is in registers */
+    float sum[PARTS];
+    uint32_t touched; /* bit i: one of the lane's hits was owned row i */
+
+    static __device__ __forceinline__ float value(float x) {
+        return x;
     }
-    j.starts[id + 1] = before;
-}
+    static __device__ __forceinline__ float value(uint16_t x) {
+        return row_low(x);
+    }
+    __device__ __forceinline__ void put_away() {
+#pragma unroll
+        for (int part = 0; part < PARTS; part++)
+            current[32 * part] = sum[part];
+    }
 
-/* One block: starts <- running sums, from 0. */
-ROW_KERNEL motet_embed_starts(const motet_sort_job j) {
-    __shared__ int32_t warps[ROW_WARPS];
-    int32_t carry = 0;
-    if (threadIdx.x == 0) j.starts[0] = 0;
+    /* Adds the rows of `count` hits; lane l has hit l. ALL: 32, and the lanes' columns are there.
+     */
+    template <bool ALL> __device__ __forceinline__ void add(uint32_t hit, int count) {
+        const uint32_t own_row = (start + hit / EMBED_OWNED) / bag;
+        if (ALL || row_lane() < count) touched |= 1u << hit % EMBED_OWNED;
 #pragma unroll 1
-    for (int64_t tile = 0; tile < j.limit; tile += ROW_THREADS) {
-        const int64_t id = tile + threadIdx.x;
-        int32_t sum = id < j.limit ? j.starts[id + 1] : 0;
+        for (int at = 0; at < (ALL ? 32 : count); at += FLIGHT) {
+            float v[FLIGHT][PARTS];
 #pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int32_t before = __shfl_up_sync(0xffffffffu, sum, step);
-            if (row_lane() >= step) sum += before;
-        }
-        if (row_lane() == 31) warps[row_warp()] = sum;
-        __syncthreads();
-        int32_t all = 0;
+            for (int f = 0; f < FLIGHT; f++) {
+                const T *from = dout + (uint64_t)__shfl_sync(LANES, own_row, at + f) * width;
 #pragma unroll
-        for (int warp = 0; warp < ROW_WARPS; warp++) {
-            if (warp == row_warp()) sum += all;
-            all += warps[warp];
-        }
-        if (id < j.limit) j.starts[id + 1] = carry + sum;
-        carry += all;
-        __syncthreads(); /* warps were read */
-    }
-}
-
-ROW_KERNEL motet_embed_place(const motet_sort_job j) {
-    const int64_t chunk = global_warp();
-    if (chunk >= j.chunks) return;
-    int32_t *counts = j.counts + chunk * j.limit;
-    for (int at = 0; at < SORT_CHUNK; at += 32) {
-        const int64_t i = chunk * SORT_CHUNK + at + row_lane();
-        const int id = load_id(j, i);
-        const uint32_t peers = peers_of(id), below = peers & ((1u << row_lane()) - 1);
-        int32_t next = 0;
-        if (id >= 0) {
-            next = counts[id];
-            const int32_t to = j.starts[id] + next + __popc(below);
-            j.sorted_row[to] = (int32_t)(i / j.bag);
-            j.sorted_id[to] = id;
-        }
-        __syncwarp();
-        if (id >= 0 && below == 0) counts[id] = next + __popc(peers);
-        __syncwarp();
-    }
-}
-
-/* Where the sum of an id in a tile of the list goes. */
-struct goal {
-    float *row;
-    bool adds;
-};
-
-/* All of the id is here: to its row of dtable. Else to the tile's partial row 0 (it began before)
- * or 1 (it goes on behind). */
-ROW_INLINE goal goal_of(const motet_sort_job &j, int id, int64_t tile) {
-    const int64_t first = tile * SORT_TILE;
-    const bool began = j.starts[id] >= first, ends = j.starts[id + 1] <= first + SORT_TILE;
-    if (began && ends) return {j.dtable + id * j.width, true};
-    return {j.partial + (2 * tile + began) * j.width, false};
-}
-
-template <int DOUT> ROW_INLINE void sum_vector(const motet_sort_job &j, int64_t tile, int count) {
-    constexpr int C = row_chunk(DOUT, DOUT), CHUNKS = ROW_SPAN / (32 * C), AHEAD = 4;
-    const int64_t span = (int64_t)blockIdx.y * ROW_SPAN + row_lane() * C;
-    const int64_t entry = tile * SORT_TILE + row_lane();
-    const int rows = row_lane() < count ? j.sorted_row[entry] : 0;
-    const int ids = row_lane() < count ? j.sorted_id[entry] : -1;
-    const int next = __shfl_down_sync(0xffffffffu, ids, 1);
-    const bool last = row_lane() + 1 == count || (row_lane() < count && next != ids);
-    const uint32_t ends = __ballot_sync(0xffffffffu, last); /* where an id's entries end */
-    float sum[CHUNKS][C] = {};
-    for (int at = 0; at < count; at += AHEAD) {
-        float v[AHEAD][CHUNKS][C] = {};
+                for (int part = 0; part < PARTS; part++)
+                    v[f][part] =
+                        ALL || (there[part] && at + f < count) ? value(from[32 * part]) : 0;
+            }
 #pragma unroll
-        for (int a = 0; a < AHEAD; a++) {
-            const int64_t row = __shfl_sync(0xffffffffu, rows, at + a);
+            for (int f = 0; f < FLIGHT; f++) { /* behind the last hit: 0 to the first row */
+                const uint32_t owned = __shfl_sync(LANES, hit, at + f) % EMBED_OWNED;
+                float *const to = sums + owned * EMBED_COLUMNS;
+                if (to != current) {
+                    put_away();
+                    current = to;
 #pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-                if (at + a < count && span + c * 32 * C < j.width)
-                    row_load<DOUT>(v[a][c], j.dout.data, row * j.width + span + c * 32 * C);
-        }
-#pragma unroll
-        for (int a = 0; a < AHEAD; a++) {
-#pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-                for (int i = 0; i < C; i++)
-                    sum[c][i] += v[a][c][i];
-            const int id = __shfl_sync(0xffffffffu, ids, at + a);
-            if (!(ends >> (at + a) & 1)) continue;
-            const goal to = goal_of(j, id, tile);
-#pragma unroll
-            for (int c = 0; c < CHUNKS; c++) {
-                if (span + c * 32 * C >= j.width) continue;
-#pragma unroll
-                for (int i = 0; i < C; i += 4) {
-                    float four[4] = {};
-                    if (to.adds) row_load<ROW_F32>(four, to.row, span + c * 32 * C + i);
-#pragma unroll
-                    for (int e = 0; e < 4; e++)
-                        four[e] += sum[c][i + e];
-                    row_store<ROW_F32>(to.row, span + c * 32 * C + i, four);
+                    for (int part = 0; part < PARTS; part++)
+                        sum[part] = current[32 * part];
                 }
 #pragma unroll
-                for (int i = 0; i < C; i++)
-                    sum[c][i] = 0;
+                for (int part = 0; part < PARTS; part++)
+                    sum[part] += v[f][part];
             }
         }
     }
-}
+};
 
-ROW_INLINE void sum_single(const motet_sort_job &j, int64_t tile, int count) {
-    const int64_t end = min(j.width, (int64_t)(blockIdx.y + 1) * ROW_SPAN);
-#pragma unroll 1
-    for (int64_t d = (int64_t)blockIdx.y * ROW_SPAN + row_lane(); d < end; d += 32) {
-        float sum = 0;
-#pragma unroll 1
-        for (int64_t at = tile * SORT_TILE; at < tile * SORT_TILE + count; at++) {
-            const int id = j.sorted_id[at];
-            sum += row_get(j.dout, j.sorted_row[at] * j.width + d);
-            if (at + 1 < tile * SORT_TILE + count && j.sorted_id[at + 1] == id) continue;
-            const goal to = goal_of(j, id, tile);
-            to.row[d] = (to.adds ? to.row[d] : 0) + sum;
-            sum = 0;
-        }
-    }
-}
-
-/* blockIdx.y: which span of columns. */
-ROW_KERNEL motet_embed_sum(const motet_sort_job j) {
-    const int64_t tile = global_warp();
-    const int count = (int)min((int64_t)SORT_TILE, j.starts[j.limit] - tile * SORT_TILE);
-    if (count <= 0) return;
-    if (!j.vector)
-        sum_single(j, tile, count);
-    else if (j.dout.type == ROW_F32)
-        sum_vector<ROW_F32>(j, tile, count);
-    else
-        sum_vector<ROW_BF16>(j, tile, count);
-}
-
-/* One warp an id, a column a lane at a time. */
-ROW_KERNEL motet_embed_spread(const motet_sort_job j) {
-    const int64_t id = global_warp();
-    if (id >= j.limit) return;
-    const int64_t start = j.starts[id], end = j.starts[id + 1];
-    const int64_t first = start / SORT_TILE, last = (end - 1) / SORT_TILE;
-    if (start == end || first == last) return;
-    for (int64_t d = (int64_t)blockIdx.y * 32 + row_lane(); d < j.width; d += 32 * gridDim.y) {
-        float sum = j.partial[(2 * first + 1) * j.width + d];
+template <typename T> ROW_INLINE void embed_backward(const motet_embed_job &j) {
+    __shared__ uint32_t touched; /* bit i: some bag has the block's row i */
+    uint32_t *const queue = (uint32_t *)(shared + ROW_WARPS * SUMS) + row_warp() * QUEUE;
+    const uint32_t first = blockIdx.x * EMBED_OWNED;
+    const uint32_t owns = (uint32_t)min((int64_t)EMBED_OWNED, j.limit - first);
+    const int64_t start = min(j.count, row_warp() * j.share);
+    const int count = (int)min(j.share, j.count - start);
+    const int32_t *const ids = j.ids + start;
+    const int64_t column = blockIdx.y * EMBED_COLUMNS + row_lane();
+    float *const sums = shared + row_warp() * SUMS + row_lane();
+    row_adder<T> rows = {(const T *)j.dout.data + column,
+                         sums,
+                         (uint32_t)start,
+                         (uint32_t)j.bag,
+                         (uint32_t)j.width,
+                         {},
+                         sums};
+#pragma unroll
+    for (int part = 0; part < PARTS; part++)
+        rows.there[part] = column + 32 * part < j.width;
+    const bool whole = (blockIdx.y + 1) * EMBED_COLUMNS <= j.width;
+    if (threadIdx.x == 0) touched = 0;
 #pragma unroll 4
-        for (int64_t tile = first + 1; tile <= last; tile++)
-            sum += j.partial[2 * tile * j.width + d];
-        j.dtable[id * j.width + d] += sum;
+    for (int i = 0; i < ROW_WARPS * SUMS / 4 / ROW_THREADS; i++)
+        ((float4 *)shared)[i * ROW_THREADS + threadIdx.x] = make_float4(0, 0, 0, 0);
+    __syncthreads();
+    if (blockIdx.x == 0 && blockIdx.y == 0)
+#pragma unroll 1
+        for (int at = row_lane(); at < count; at += 32)
+            if (ids[at] >= j.limit)
+                motet_complain(j.complaints, MOTET_COMPLAINT_EMBED_ID, (rows.start + at) / rows.bag,
+                               ids[at]);
+    uint32_t head = 0, tail = 0;
+    int next[AHEAD];
+    load_ids(next, ids, count);
+#pragma unroll 1
+    for (int at = 0; at < count; at += 32 * AHEAD) {
+        uint32_t owned[AHEAD];
+#pragma unroll
+        for (int a = 0; a < AHEAD; a++)
+            owned[a] = (uint32_t)next[a] - first; /* large for negative ids, too */
+        load_ids(next, ids + at + 32 * AHEAD, count - at - 32 * AHEAD);
+#pragma unroll
+        for (int a = 0; a < AHEAD; a++) {
+            const uint32_t hits = __ballot_sync(LANES, owned[a] < owns);
+            if (owned[a] < owns) {
+                const uint32_t to = tail + __popc(hits & ((1u << row_lane()) - 1));
+                queue[to % QUEUE] = (at + a * 32 + row_lane()) * EMBED_OWNED + owned[a];
+            }
+            tail += __popc(hits);
+        }
+        __syncwarp();
+#pragma unroll 1
+        for (; tail - head >= 32; head += 32)
+            if (whole)
+                rows.template add<true>(queue[(head + row_lane()) % QUEUE], 32);
+            else
+                rows.template add<false>(queue[(head + row_lane()) % QUEUE], 32);
+        __syncwarp(); /* the queue was read */
     }
+    const int rest = (int)(tail - head);
+    if (rest > 0)
+        rows.template add<false>(row_lane() < rest ? queue[(head + row_lane()) % QUEUE] : 0, rest);
+    rows.put_away();
+    if (rows.touched) atomicOr(&touched, rows.touched);
+    __syncthreads();
+#pragma unroll 2
+    for (int i = 0; i < SUMS / ROW_THREADS; i++) {
+        const int at = i * ROW_THREADS + threadIdx.x, owned = at / EMBED_COLUMNS;
+        const int64_t to = blockIdx.y * EMBED_COLUMNS + at % EMBED_COLUMNS;
+        if (!(touched >> owned & 1) || to >= j.width) continue;
+        float sum = shared[at];
+#pragma unroll
+        for (int warp = 1; warp < ROW_WARPS; warp++)
+            sum += shared[warp * SUMS + at];
+        j.dtable[(int64_t)(first + owned) * j.width + to] += sum;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(ROW_THREADS, 2)
+    motet_embed_backward_f32(const __grid_constant__ motet_embed_job j) {
+    embed_backward<float>(j);
+}
+extern "C" __global__ void __launch_bounds__(ROW_THREADS, 2)
+    motet_embed_backward_bf16(const __grid_constant__ motet_embed_job j) {
+    embed_backward<uint16_t>(j);
 }

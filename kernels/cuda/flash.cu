@@ -3,81 +3,10 @@
  * tiles of 64 keys (or 32) and values come by cp.async, one ahead. The weights stay in registers,
  * where they are the next product's operand.
  *
- * Scores are in base 2, the scale folded into the exponential. The sums' base, `top`, follows a
- * row's largest score only when that has grown by more than 2^8: weights are then below 2^9, no sum
- * overflows, and the sums are hardly ever rescaled. lse errs by the rounding of f32 sums; out by
- * that of weights (2^-9 each) and of itself.
+ * lse errs by the rounding of f32 sums; out by that of weights (2^-9 each) and of itself.
  */
+#include "kernels/cuda/flash_rows.cuh"
 #include "kernels/cuda/flash_tile.cuh"
-
-#define SLACK 8.0f
-
-/* Rows of a warp, 16 M of them, over the keys so far. h: the upper or lower half of a tile. */
-template <int W, int M> struct flash_rows {
-    float sum[M][W / 8][4];
-    float top[M][2], total[M][2]; /* total: of this lane's keys */
-
-    __device__ __forceinline__ void start() {
-        flash_clear(sum);
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                top[m][h] = -INFINITY;
-                total[m][h] = 0.0f;
-            }
-    }
-
-    /* Scores to weights. May rescale the sums. */
-    template <bool MASKED, int N>
-    __device__ __forceinline__ void weigh(float (&s)[M][N][4], float scale) {
-        bool grown = false;
-        float factor[M][2];
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                float peak = fmaxf(s[m][0][2 * h], s[m][0][2 * h + 1]);
-#pragma unroll
-                for (int n = 1; n < N; n++)
-                    peak = fmaxf(peak, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
-                peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 1));
-                peak = fmaxf(peak, __shfl_xor_sync(0xffffffffu, peak, 2)) * scale;
-                const bool higher = peak - top[m][h] > SLACK; /* not if both are -infinity */
-                const float next = higher ? peak : top[m][h];
-                factor[m][h] = higher ? attention_exp2(top[m][h] - next) : 1.0f;
-                top[m][h] = next;
-                grown |= higher;
-            }
-        if (__any_sync(0xffffffffu, grown)) {
-#pragma unroll
-            for (int m = 0; m < M; m++)
-#pragma unroll
-                for (int h = 0; h < 2; h++) {
-                    total[m][h] *= factor[m][h];
-#pragma unroll
-                    for (int n = 0; n < W / 8; n++) {
-                        sum[m][n][2 * h] *= factor[m][h];
-                        sum[m][n][2 * h + 1] *= factor[m][h];
-                    }
-                }
-        }
-#pragma unroll
-        for (int m = 0; m < M; m++)
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                /* A row that has seen nothing has no top. */
-                const float base = MASKED && top[m][h] == -INFINITY ? 0.0f : top[m][h];
-#pragma unroll
-                for (int n = 0; n < N; n++)
-#pragma unroll
-                    for (int x = 2 * h; x < 2 * h + 2; x++) {
-                        s[m][n][x] = attention_exp2(fmaf(s[m][n][x], scale, -base));
-                        total[m][h] += s[m][n][x];
-                    }
-            }
-    }
-};
 
 template <int W, int M>
 ROW_INLINE void flash_forward(uint16_t *out, float *lse, const uint16_t *q, const uint16_t *k,
@@ -155,10 +84,11 @@ ROW_INLINE void flash_forward(uint16_t *out, float *lse, const uint16_t *q, cons
                             if (8 * n + 1 >= seen) s[m][n][2 * h + 1] = -INFINITY;
                         }
                     }
-                rows.template weigh<true>(s, scale);
-            } else {
-                rows.template weigh<false>(s, scale);
             }
+            float factor[M][2];
+            const bool grown = rows.raise(s, factor, scale);
+            if (grown) rows.rescale(factor);
+            rows.weigh(s, scale);
             flash_mix<W>(rows.sum, s, use + TILE_BYTES);
         }
         const uint32_t used = use;

@@ -15,7 +15,7 @@
 #include "kernels/cuda/flash.h"
 #include "kernels/cuda/mma.cuh"
 
-extern __shared__ __align__(128) unsigned char flash_memory[];
+extern __shared__ __align__(1024) unsigned char flash_memory[];
 
 /* The warp's number, which the compiler then knows to be one for all its lanes. */
 ROW_INLINE int flash_warp() {

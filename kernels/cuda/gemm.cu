@@ -15,7 +15,7 @@
  * `any` kernels take what cp.async does not: rows that do not start at 16 bytes, int8 B. They carry
  * the next tile in registers, element by element where they must.
  */
-#include "kernels/cuda/gemm.cuh"
+#include "kernels/cuda/gemm_tile.cuh"
 
 #define BK GEMM_BK
 
@@ -159,8 +159,8 @@ template <int BM, int BN, int WM, int WN, bool TA, bool TB> struct warp_tile {
     }
 
     /* Sums through shared memory to where they go. All warps have left the ring. */
-    __device__ __forceinline__ void leave_by(float *stage, const motet_gemm_args &p, int m0,
-                                             int n0) {
+    __device__ __forceinline__ void leave_by(float *stage, const motet_gemm_args &p,
+                                             const block_work &work) {
         const int lane = threadIdx.x % 32;
 #pragma unroll
         for (int i = 0; i < frags_m; i++)
@@ -172,16 +172,9 @@ template <int BM, int BN, int WM, int WN, bool TA, bool TB> struct warp_tile {
                 store_shared2(&stage[stage_place<BN>(row + 8, column)], sum[2], sum[3]);
             }
         __syncthreads();
-        leave<BM, BN, threads>(p, stage, m0, n0);
+        leave<BM, BN, threads>(p, work, stage);
     }
 };
-
-/* Steps of this block, and where in K they start. */
-ROW_INLINE int tile_range(const motet_gemm_args &p, int *k0) {
-    const int all = (p.k + BK - 1) / BK, first = blockIdx.z * p.tiles;
-    *k0 = first * BK;
-    return max(0, min(p.tiles, all - first));
-}
 
 template <int BM, int BN, int WM, int WN, int STAGES, bool TA, bool TB>
 ROW_INLINE void gemm_async(const motet_gemm_args &p) {
@@ -189,15 +182,17 @@ ROW_INLINE void gemm_async(const motet_gemm_args &p) {
     typedef async_operand<BM, !TA, warp_sums::threads> left;
     typedef async_operand<BN, TB, warp_sums::threads> right;
     static_assert(STAGES * (left::bytes + right::bytes) >= BM * BN * 4, "sums leave by the ring");
-    const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN, stage_bytes = left::bytes + right::bytes;
+    const int stage_bytes = left::bytes + right::bytes;
     const uint32_t base = shared_address(ring);
+    __shared__ block_work work;
+    take_work<BM, BN>(&work, p);
     int k0;
-    const int tiles = tile_range(p, &k0);
+    const int tiles = work_range<BK>(p, work, &k0);
     left a;
     right b;
     warp_sums sums;
-    a.start(p.a, m0, p.m, k0, p.k);
-    b.start(p.b, n0, p.n, k0, p.k);
+    a.start(p.a, work.m0, p.m, k0, p.k);
+    b.start(p.b, work.n0, p.n, k0, p.k);
     sums.start();
     int loaded = 0, fill = 0, use = 0;
     for (; loaded < STAGES - 1; loaded++) {
@@ -223,7 +218,7 @@ ROW_INLINE void gemm_async(const motet_gemm_args &p) {
         use = use + 1 == STAGES ? 0 : use + 1;
     }
     __syncthreads();
-    sums.leave_by((float *)ring, p, m0, n0);
+    sums.leave_by((float *)ring, p, work);
 }
 
 /* One operand's way through registers: as async_operand, but by elements (of bf16 or int8) where
@@ -316,9 +311,12 @@ ROW_INLINE void gemm_carried(const motet_gemm_args &p) {
     typedef carried_operand<BM, !TA, warp_sums::threads> left;
     typedef carried_operand<BN, TB, warp_sums::threads> right;
     static_assert(2 * (left::bytes + right::bytes) >= BM * BN * 4, "sums leave by the ring");
-    const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN, stage_bytes = left::bytes + right::bytes;
+    const int stage_bytes = left::bytes + right::bytes;
+    __shared__ block_work work;
+    take_work<BM, BN>(&work, p);
+    const int m0 = work.m0, n0 = work.n0;
     int k;
-    const int tiles = tile_range(p, &k);
+    const int tiles = work_range<BK>(p, work, &k);
     left a;
     right b;
     warp_sums sums;
@@ -341,7 +339,7 @@ ROW_INLINE void gemm_carried(const motet_gemm_args &p) {
         sums.multiply(shared_address(stage), shared_address(stage) + left::bytes);
     }
     __syncthreads();
-    sums.leave_by((float *)ring, p, m0, n0);
+    sums.leave_by((float *)ring, p, work);
 }
 
 /* Names: transposes of A and B as in BLAS; tile; nn, nt, tn, tt. */
@@ -367,29 +365,4 @@ GEMM_KERNELS(tt, true, true)
 extern "C" __global__ void __launch_bounds__(128, 4)
     motet_gemm_16_nt(const __grid_constant__ motet_gemm_args p) {
     gemm_async<16, 64, 16, 16, 8, false, true>(p);
-}
-
-/* Adds the partial sums of each element in the order of K, and finishes it. One thread for four
- * columns (one where rows of C are not aligned). */
-extern "C" __global__ void __launch_bounds__(256)
-    motet_gemm_reduce(const __grid_constant__ motet_gemm_args p) {
-    const int matrix = p.m * p.n; /* splits of it fit into the workspace */
-    const int thread = blockIdx.x * 256 + threadIdx.x;
-    if (p.c_vector) {
-        const int at = thread * 4;
-        if (at >= matrix) return;
-        float4 sum = *(const float4 *)&p.partial[at];
-        for (int s = 1; s < p.splits; s++) {
-            const float4 more = *(const float4 *)&p.partial[(size_t)s * matrix + at];
-            sum.x += more.x, sum.y += more.y, sum.z += more.z, sum.w += more.w;
-        }
-        const int row = at / p.n, column = at % p.n;
-        store_sum4(p, row, column, sum, load_columns4(p, column));
-    } else {
-        if (thread >= matrix) return;
-        float sum = p.partial[thread];
-        for (int s = 1; s < p.splits; s++)
-            sum += p.partial[(size_t)s * matrix + thread];
-        store_sum(p, thread / p.n, thread % p.n, sum);
-    }
 }

@@ -6,7 +6,7 @@
  * registers in groups of four elements. Groups of 8 rows are permuted by k / 4, so that a matrix
  * with K contiguous is transposed without meeting a bank twice. Sums run in the order of K.
  */
-#include "kernels/cuda/gemm.cuh"
+#include "kernels/cuda/gemm_tile.cuh"
 
 #define BK GEMM_F32_BK
 
@@ -104,11 +104,12 @@ ROW_INLINE void gemm_f32(const motet_gemm_args &p) {
     typedef carried_operand<BN, TB, threads> right;
     static const int pair = BK * (BM + BN); /* one tile of each */
     __shared__ __align__(16) float memory[2 * pair > BM * BN ? 2 * pair : BM * BN];
-    const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
+    __shared__ block_work work;
+    take_work<BM, BN>(&work, p);
+    const int m0 = work.m0, n0 = work.n0;
     const int tm = threadIdx.x / across * 4, tn = threadIdx.x % across * 4;
-    const int all = (p.k + BK - 1) / BK, start = blockIdx.z * p.tiles;
-    const int tiles = max(0, min(p.tiles, all - start));
-    int k = start * BK;
+    int k;
+    const int tiles = work_range<BK>(p, work, &k);
     left a;
     right b;
     /* A thread's rows are groups of four, BM / (TM / 4) apart, and so its columns. */
@@ -161,7 +162,7 @@ ROW_INLINE void gemm_f32(const motet_gemm_args &p) {
                           sums[i][j + 2], sums[i][j + 3]);
         }
     __syncthreads();
-    leave<BM, BN, threads>(p, memory, m0, n0);
+    leave<BM, BN, threads>(p, work, memory);
 }
 
 /* Names: tile; transposes of A and B as in BLAS. */

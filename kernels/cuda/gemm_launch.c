@@ -20,43 +20,42 @@ static motet_cuda_kernel kernels_any[4] = BY_TRANSPOSES(gemm, "motet_gemm_any_")
 static motet_cuda_kernel kernels_f32_128[4] = BY_TRANSPOSES(gemm_f32, "motet_gemm_f32_128_");
 static motet_cuda_kernel kernels_f32_32[4] = BY_TRANSPOSES(gemm_f32, "motet_gemm_f32_32_");
 static motet_cuda_kernel kernel_16 = {.module = &gemm_module, .name = "motet_gemm_16_nt"};
-static motet_cuda_kernel kernel_reduce = {.module = &gemm_module, .name = "motet_gemm_reduce"};
 
 typedef struct tile {
     motet_cuda_kernel *kernels;
     int m, n, k, threads;
     int resident; /* blocks that a multiprocessor should have */
-    int least;    /* steps of k that a split is worth */
+    int link;     /* steps of k in the time in which a split adds its sums and passes the turn */
     size_t shared_bytes;
 } tile;
 
 /* shared_bytes: stages x (rows + columns) x 32 bf16, as gemm.cu has its ring. */
-static const tile tile_128 = {kernels_128, 128, 128, GEMM_BK, 256, 1, 16, (size_t)4 * 256 * 64};
+static const tile tile_128 = {kernels_128, 128, 128, GEMM_BK, 256, 1, 8, (size_t)4 * 256 * 64};
 static const tile tile_64 = {kernels_64, 64, 64, GEMM_BK, 128, 3, 8, (size_t)4 * 128 * 64};
-static const tile tile_16 = {&kernel_16, 16, 64, GEMM_BK, 128, 3, 4, (size_t)8 * 80 * 64};
+static const tile tile_16 = {&kernel_16, 16, 64, GEMM_BK, 128, 3, 8, (size_t)8 * 80 * 64};
 static const tile tile_any = {kernels_any, 64, 64, GEMM_BK, 256, 2, 8, (size_t)2 * 128 * 64};
-static const tile tile_f32_128 = {kernels_f32_128, 128, 64, GEMM_F32_BK, 128, 2, 16, 0};
-static const tile tile_f32_32 = {kernels_f32_32, 32, 32, GEMM_F32_BK, 64, 6, 8, 0};
+static const tile tile_f32_128 = {kernels_f32_128, 128, 64, GEMM_F32_BK, 128, 2, 2, 0};
+static const tile tile_f32_32 = {kernels_f32_32, 32, 32, GEMM_F32_BK, 64, 6, 2, 0};
 
 static int64_t blocks_of(const tile *t, const motet_gemm_args *p) {
     return (int64_t)((p->m + t->m - 1) / t->m) * ((p->n + t->n - 1) / t->n);
 }
 
-static int smaller(int64_t a, int64_t b) {
-    return (int)(a < b ? a : b);
-}
-
-/* Fills the machine by splitting K where there are few tiles. */
+/* Fills the machine by splitting K where there are few tiles. `steps / splits` of work and then
+ * `splits` links of a chain take least time at the root of steps / link; predicted, not measured.
+ */
 static void split(motet_gemm_args *p, const tile *t, int multiprocessors) {
     const int steps = (p->k + t->k - 1) / t->k;
     const int64_t blocks = blocks_of(t, p), room = (int64_t)multiprocessors * t->resident;
-    const int64_t partial_bytes = (int64_t)p->m * p->n * (int64_t)sizeof(float);
-    int splits = smaller(smaller(room / blocks, steps / t->least),
-                         smaller((int64_t)MOTET_CUDA_WORKSPACE / partial_bytes, 32));
-    if (splits < 2) splits = 1;
+    const bool in_place = p->c_type == ROW_F32;
+    int splits = 1;
+    if (blocks <= GEMM_TURNS &&
+        (in_place || (size_t)p->m * (size_t)p->n * sizeof(float) <= MOTET_CUDA_WORKSPACE))
+        while ((splits + 1) * blocks <= room && (splits + 1) * (splits + 1) <= steps / t->link)
+            splits++;
     p->tiles = steps ? (steps + splits - 1) / splits : 1;
     p->splits = steps ? (steps + p->tiles - 1) / p->tiles : 1;
-    p->partial = p->splits > 1 ? motet_cuda_workspace() : NULL;
+    p->sums = in_place ? p->c : motet_cuda_workspace();
 }
 
 motet_status motet_cuda_gemm(const motet_cuda_matmul_job *job) {
@@ -82,9 +81,5 @@ motet_status motet_cuda_gemm(const motet_cuda_matmul_job *job) {
     split(&p, t, limits.multiprocessors);
     const motet_cuda_grid grid = {(p.m + t->m - 1) / t->m, (p.n + t->n - 1) / t->n, p.splits};
     motet_cuda_kernel *kernel = t == &tile_16 ? t->kernels : &t->kernels[2 * ta + tb];
-    MOTET_TRY(motet_cuda_launch(kernel, grid, t->threads, t->shared_bytes, MOTET_CUDA_ARGS(&p)));
-    if (p.splits == 1) return MOTET_OK;
-    const int64_t threads = (int64_t)p.m * p.n / (p.c_vector ? 4 : 1);
-    return motet_cuda_launch(&kernel_reduce, (motet_cuda_grid){(threads + 255) / 256, 1, 1}, 256, 0,
-                             MOTET_CUDA_ARGS(&p));
+    return motet_cuda_launch(kernel, grid, t->threads, t->shared_bytes, MOTET_CUDA_ARGS(&p));
 }

@@ -161,7 +161,9 @@ template <int TYPE, int M, int NR> ROW_INLINE void gemv(const motet_gemm_args &p
             sum += shares[warp + i][index];
     }
     const int column = first + index / M, row = index % M;
-    if (mine && column < p.n && row < p.m) store_sum(p, row, column, sum);
+    if (mine && column < p.n && row < p.m)
+        store_sum(p, (size_t)row * p.n + column, sum, load_scale(p, column), load_bias(p, column),
+                  {true, true});
 }
 
 #define GEMV_KERNELS(name, type, rows_8)                                   \

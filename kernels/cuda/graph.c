@@ -1,5 +1,7 @@
 #include "kernels/cuda/graph.h"
 
+#include <stdlib.h>
+
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/driver.h"
 
@@ -55,6 +57,40 @@ void motet_cuda_graph_free(motet_cuda_graph *graph) {
         (void)motet_driver.cuGraphExecDestroy(graph->executable);
     *graph = (motet_cuda_graph){0};
 }
+
+/* ---- As the back-end shows it. */
+
+struct motet_graph {
+    motet_cuda_graph graph;
+};
+
+static void free_graph(motet_graph *graph) {
+    if (!graph) return;
+    motet_cuda_graph_free(&graph->graph);
+    free(graph);
+}
+
+static motet_status end_graph(motet_graph **graph) {
+    *graph = NULL;
+    motet_cuda_graph captured;
+    MOTET_TRY(motet_cuda_graph_end(&captured));
+    *graph = malloc(sizeof **graph);
+    if (!*graph) {
+        motet_cuda_graph_free(&captured);
+        return MOTET_FAIL(MOTET_E_MEMORY, "no memory for a graph");
+    }
+    (*graph)->graph = captured;
+    return MOTET_OK;
+}
+
+static motet_status launch_graph(motet_graph *graph) {
+    return motet_cuda_graph_launch(&graph->graph);
+}
+
+const motet_graphs motet_cuda_graphs = {motet_cuda_graph_begin, end_graph, launch_graph,
+                                        free_graph};
+
+/* ---- Time. */
 
 static motet_status mark(void **event) {
     CUstream stream = NULL;

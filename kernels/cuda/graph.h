@@ -1,5 +1,5 @@
 /* graph: a sequence of launches, captured once and launched as one; and two marks on the stream to
- * time what lies between them. For the plug-in's own use.
+ * time what lies between them. The back-end's table shows the first as kernels/graph.h.
  *
  * Everything a captured sequence needs must have run once before: kernels are loaded at their first
  * launch, and nothing may be allocated, given back or waited for during a capture. Arguments are
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "kernels/core/status.h"
+#include "kernels/graph.h"
 
 typedef struct motet_cuda_graph {
     void *executable; /* CUgraphExec */
@@ -29,6 +29,8 @@ motet_status motet_cuda_graph_launch(motet_cuda_graph *graph);
 
 /* An empty graph is allowed. */
 void motet_cuda_graph_free(motet_cuda_graph *graph);
+
+extern const motet_graphs motet_cuda_graphs;
 
 typedef struct motet_cuda_timer {
     void *from, *to; /* CUevent */

@@ -86,8 +86,8 @@ void motet_cuda_unload_all(void) {
     pthread_mutex_unlock(&lock);
 }
 
-motet_status motet_cuda_launch(motet_cuda_kernel *kernel, motet_cuda_grid grid, int threads,
-                               size_t shared_bytes, void **arguments) {
+static motet_status launch(motet_cuda_kernel *kernel, motet_cuda_grid grid, int threads,
+                           size_t shared_bytes, void **arguments, CUlaunchAttribute *attribute) {
     const motet_cuda_device *device = motet_cuda_get_device();
     if (!device) return MOTET_FAIL(MOTET_E_USAGE, "the CUDA device is closed already");
     if (grid.x < 0 || grid.y < 0 || grid.z < 0 || grid.x > INT_MAX || grid.y > 65535 ||
@@ -103,9 +103,36 @@ motet_status motet_cuda_launch(motet_cuda_kernel *kernel, motet_cuda_grid grid, 
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return MOTET_OK;
     MOTET_TRY(motet_cuda_enter());
     MOTET_TRY(ready(kernel, shared_bytes));
+    if (attribute) {
+        const CUlaunchConfig config = {.gridDimX = (unsigned)grid.x,
+                                       .gridDimY = (unsigned)grid.y,
+                                       .gridDimZ = (unsigned)grid.z,
+                                       .blockDimX = (unsigned)threads,
+                                       .blockDimY = 1,
+                                       .blockDimZ = 1,
+                                       .sharedMemBytes = (unsigned)shared_bytes,
+                                       .hStream = motet_cuda_stream(),
+                                       .attrs = attribute,
+                                       .numAttrs = 1};
+        MOTET_DRIVE(cuLaunchKernelEx, (&config, kernel->function, arguments, NULL), "launching %s",
+                    kernel->name);
+        return MOTET_OK;
+    }
     MOTET_DRIVE(cuLaunchKernel,
                 (kernel->function, (unsigned)grid.x, (unsigned)grid.y, (unsigned)grid.z,
-                 (unsigned)threads, 1, 1, (unsigned)shared_bytes, device->stream, arguments, NULL),
+                 (unsigned)threads, 1, 1, (unsigned)shared_bytes, motet_cuda_stream(), arguments,
+                 NULL),
                 "launching %s", kernel->name);
     return MOTET_OK;
+}
+
+motet_status motet_cuda_launch(motet_cuda_kernel *kernel, motet_cuda_grid grid, int threads,
+                               size_t shared_bytes, void **arguments) {
+    return launch(kernel, grid, threads, shared_bytes, arguments, NULL);
+}
+
+motet_status motet_cuda_launch_together(motet_cuda_kernel *kernel, motet_cuda_grid grid,
+                                        int threads, size_t shared_bytes, void **arguments) {
+    CUlaunchAttribute together = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1};
+    return launch(kernel, grid, threads, shared_bytes, arguments, &together);
 }

@@ -1,7 +1,8 @@
 /* launch: from an op's C to its kernel. Each kernels/cuda/NOUN.cu is compiled to a fatbin (sm_80,
- * sm_90a and PTX for newer chips) that is embedded as motet_cuda_image_NOUN; it is loaded when one
- * of its kernels is first wanted. An op's host side, kernels/cuda/NOUN_launch.c, names its module
- * and kernels, checks arguments as the CPU twin does, chooses tiles, and launches:
+ * sm_90a and PTX for newer chips; NOUN_hopper.cu: sm_90a) that is embedded as
+ * motet_cuda_image_NOUN; it is loaded when one of its kernels is first wanted. An op's host side,
+ * kernels/cuda/NOUN_launch.c, names its module and kernels, checks arguments as the CPU twin does,
+ * chooses tiles, and launches:
  *
  *     MOTET_CUDA_MODULE(rmsnorm);
  *     static motet_cuda_kernel forward_f32 = {&rmsnorm_module, "motet_rmsnorm_forward_f32"};
@@ -50,6 +51,11 @@ typedef struct motet_cuda_grid {
  */
 motet_status motet_cuda_launch(motet_cuda_kernel *kernel, motet_cuda_grid grid, int threads,
                                size_t shared_bytes, void **arguments);
+
+/* The same for blocks that wait for each other: all of them run at once, or the launch fails
+ * (MOTET_E_IO). A block of moderate size for each multiprocessor always fits. */
+motet_status motet_cuda_launch_together(motet_cuda_kernel *kernel, motet_cuda_grid grid,
+                                        int threads, size_t shared_bytes, void **arguments);
 
 /* Device memory that an op may use until its own last launch: sums in a fixed order, split K. The
  * next op uses the same bytes. bytes <= MOTET_CUDA_WORKSPACE, aligned to 256. */

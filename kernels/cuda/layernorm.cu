@@ -17,12 +17,12 @@ ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
         float s[CHUNKS][C] = {}, sum = 0, squares = 0;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
-            if ((c * 32 + lane) * C < width)
+            if (row_has<WIDTH, C>(c, width))
                 row_load<X>(s[c], j.x.data, row * width + (c * 32 + lane) * C);
         if (j.residual.data) {
 #pragma unroll
             for (int c = 0; c < CHUNKS; c++) {
-                if ((c * 32 + lane) * C >= width) continue;
+                if (!row_has<WIDTH, C>(c, width)) continue;
                 float r[C];
                 row_load<X>(r, j.residual.data, row * width + (c * 32 + lane) * C);
 #pragma unroll
@@ -38,7 +38,7 @@ ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
         const float mean = row_warp_sum(sum) / (float)width;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            if ((c * 32 + lane) * C >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
 #pragma unroll
             for (int i = 0; i < C; i++) {
                 s[c][i] -= mean;
@@ -48,7 +48,7 @@ ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
         const float rstd = 1.0f / sqrtf(row_warp_sum(squares) / (float)width + j.eps);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            if ((c * 32 + lane) * C >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float w[C], b[C], y[C];
             weights.get(w, c * 32 + lane);
             biases.get(b, c * 32 + lane);
@@ -123,13 +123,13 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
-            if (d >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             row_load<X>(xhat[c], j.x.data, row * width + d);
             row_load<DOUT>(dy[c], j.dout.data, row * width + d);
         }
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            if ((c * 32 + lane) * C >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float w[C];
             weights.get(w, c * 32 + lane);
 #pragma unroll
@@ -147,7 +147,7 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
-            if (d >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float ds[C];
 #pragma unroll
             for (int i = 0; i < C; i++)

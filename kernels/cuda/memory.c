@@ -26,7 +26,7 @@ static motet_status enter(void) {
 }
 
 static CUstream stream(void) {
-    return motet_cuda_get_device()->stream;
+    return motet_cuda_stream();
 }
 
 static motet_status make_room(void) {
@@ -180,4 +180,26 @@ static motet_status synchronize(void) {
     return motet_cuda_complaints_take();
 }
 
-const motet_memory motet_cuda_memory = {take, give_back, copy, zero, synchronize};
+static motet_status mark(void **place) {
+    MOTET_TRY(enter());
+    CUevent event = *place;
+    if (!event)
+        MOTET_DRIVE(cuEventCreate, (&event, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC),
+                    "making a mark");
+    *place = event;
+    MOTET_DRIVE(cuEventRecord, (event, stream()), "marking a place");
+    return MOTET_OK;
+}
+
+static motet_status await(void *place) {
+    MOTET_TRY(enter());
+    MOTET_DRIVE(cuEventSynchronize, (place), "waiting for a mark");
+    return MOTET_OK;
+}
+
+static void unmark(void *place) {
+    if (place && enter() == MOTET_OK) (void)motet_driver.cuEventDestroy(place);
+}
+
+const motet_memory motet_cuda_memory = {
+    take, give_back, copy, zero, synchronize, motet_cuda_branch, mark, await, unmark};

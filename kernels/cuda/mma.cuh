@@ -34,6 +34,18 @@ ROW_INLINE void mma_copy_half(uint32_t to, const void *from, bool there) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(to), "l"(from), "r"(bytes)
                  : "memory");
 }
+/* 16 bytes of shared memory. */
+ROW_INLINE uint4 mma_read(uint32_t from) {
+    uint4 words;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+                 : "r"(from)
+                 : "memory");
+    return words;
+}
+ROW_INLINE void mma_write_zeros(uint32_t to) {
+    asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(to), "r"(0) : "memory");
+}
 ROW_INLINE void mma_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

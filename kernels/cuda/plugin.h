@@ -13,7 +13,7 @@
 #include "kernels/core/status.h"
 
 /* Raised by whoever changes this file, an op's function type, or the tensor. */
-#define MOTET_CUDA_ABI 1
+#define MOTET_CUDA_ABI 2
 
 typedef struct motet_cuda_host {
     /* These two keep place and meaning for ever, so that a plug-in can always refuse politely. */

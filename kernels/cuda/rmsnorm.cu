@@ -1,9 +1,14 @@
 /* rmsnorm: one warp a row, which it holds in registers, if the row is at most ROW_HELD wide and
  * aligned; else one block a row ("wide"), element by element. dweight in two steps: a partial sum
- * for each block's rows, then these in order ("fold"). */
+ * for each block's rows, then these in order ("fold").
+ *
+ * The norm of a residual sum ("add") makes the sum on the way, and its gradient writes what it adds
+ * up a second time, in the type of the branch. */
 #include "kernels/cuda/row.cuh"
 
-template <int X, int OUT, int WIDTH>
+#define ALONE (-1) /* BRANCH: there is none */
+
+template <int X, int OUT, int WIDTH, int BRANCH = ALONE>
 ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
     constexpr int C = row_chunk(X, OUT), CHUNKS = WIDTH / (32 * C);
     row_weights<C> &weights = *(row_weights<C> *)shared;
@@ -15,8 +20,23 @@ ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
         float x[CHUNKS][C] = {}, sum = 0;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
-            if ((c * 32 + lane) * C < width)
+            if (row_has<WIDTH, C>(c, width))
                 row_load<X>(x[c], j.x.data, row * width + (c * 32 + lane) * C);
+        if constexpr (BRANCH != ALONE) {
+            float branch[CHUNKS][C] = {};
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++)
+                if ((c * 32 + lane) * C < width)
+                    row_load<BRANCH>(branch[c], j.residual.data, row * width + (c * 32 + lane) * C);
+#pragma unroll
+            for (int c = 0; c < CHUNKS; c++) {
+#pragma unroll
+                for (int i = 0; i < C; i++)
+                    x[c][i] += branch[c][i];
+                if ((c * 32 + lane) * C < width)
+                    row_store<ROW_F32>(j.sum, row * width + (c * 32 + lane) * C, x[c]);
+            }
+        }
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
@@ -25,7 +45,7 @@ ROW_INLINE void forward_rows(const motet_norm_job &j, float4 *shared) {
         const float rstd = 1.0f / sqrtf(row_warp_sum(sum) / (float)width + j.eps);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            if ((c * 32 + lane) * C >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float w[C], y[C];
             weights.get(w, c * 32 + lane);
 #pragma unroll
@@ -44,6 +64,14 @@ template <int X, int OUT> ROW_INLINE void forward_1024(const motet_norm_job &j, 
     forward_rows<X, OUT, 1024>(j, shared);
 }
 
+/* x and sum are f32 here. */
+template <int BRANCH, int OUT> ROW_INLINE void add_256(const motet_norm_job &j, float4 *shared) {
+    forward_rows<ROW_F32, OUT, 256, BRANCH>(j, shared);
+}
+template <int BRANCH, int OUT> ROW_INLINE void add_1024(const motet_norm_job &j, float4 *shared) {
+    forward_rows<ROW_F32, OUT, 1024, BRANCH>(j, shared);
+}
+
 #define WEIGHTS ((sizeof(row_weights<8>) + sizeof(float4) - 1) / sizeof(float4))
 
 ROW_KERNEL motet_rmsnorm_forward_256(const motet_norm_job j) {
@@ -55,24 +83,39 @@ ROW_KERNEL motet_rmsnorm_forward_1024(const motet_norm_job j) {
     ROW_DISPATCH(forward_1024, j.x.type, j.out.type, j, shared);
 }
 
-/* One block a row, of any width and alignment. */
+ROW_KERNEL motet_rmsnorm_add_forward_256(const motet_norm_job j) {
+    __shared__ float4 shared[WEIGHTS];
+    ROW_DISPATCH(add_256, j.residual.type, j.out.type, j, shared);
+}
+ROW_KERNEL motet_rmsnorm_add_forward_1024(const motet_norm_job j) {
+    __shared__ float4 shared[WEIGHTS];
+    ROW_DISPATCH(add_1024, j.residual.type, j.out.type, j, shared);
+}
+
+/* One block a row, of any width and alignment; a thread reads again of the sum what it wrote. */
 ROW_KERNEL motet_rmsnorm_forward_wide(const motet_norm_job j) {
     __shared__ float sums[ROW_WARPS];
     const int64_t row = blockIdx.x, at = row * j.width;
     float sum = 0;
     for (int64_t d = threadIdx.x; d < j.width; d += ROW_THREADS) {
-        const float x = row_get(j.x, at + d);
+        float x = row_get(j.x, at + d);
+        if (j.sum) {
+            x += row_get(j.residual, at + d);
+            j.sum[at + d] = x;
+        }
         sum += x * x;
     }
     const float rstd = 1.0f / sqrtf(row_block_sum(sum, sums) / (float)j.width + j.eps);
-    for (int64_t d = threadIdx.x; d < j.width; d += ROW_THREADS)
-        row_set(j.out, at + d, row_get(j.x, at + d) * rstd * row_get(j.weight, d));
+    for (int64_t d = threadIdx.x; d < j.width; d += ROW_THREADS) {
+        const float x = j.sum ? j.sum[at + d] : row_get(j.x, at + d);
+        row_set(j.out, at + d, x * rstd * row_get(j.weight, d));
+    }
     if (j.rstd && threadIdx.x == 0) j.rstd[row] = rstd;
 }
 
 /* A block's rows, and its partial sum of dweight: each warp sums over its rows in registers, the
  * warps' sums are added in order. */
-template <int X, int DOUT, int WIDTH>
+template <int X, int DOUT, int WIDTH, int BRANCH = ALONE>
 ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *shares) {
     constexpr int C = 4, CHUNKS = WIDTH / (32 * C);
     row_weights<C> &weights = *(row_weights<C> *)shared;
@@ -87,13 +130,13 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
-            if (d >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             row_load<X>(x[c], j.x.data, row * width + d);
             row_load<DOUT>(dy[c], j.dout.data, row * width + d);
         }
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
-            if ((c * 32 + lane) * C >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float w[C];
             weights.get(w, c * 32 + lane);
 #pragma unroll
@@ -108,13 +151,14 @@ ROW_INLINE void backward_rows(const motet_norm_job &j, float4 *shared, float4 *s
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++) {
             const int d = (c * 32 + lane) * C;
-            if (d >= width) continue;
+            if (!row_has<WIDTH, C>(c, width)) continue;
             float dx[C];
             row_load<ROW_F32>(dx, j.dx, row * width + d);
 #pragma unroll
             for (int i = 0; i < C; i++)
                 dx[i] += rstd * (dy[c][i] - x[c][i] * pull);
             row_store<ROW_F32>(j.dx, row * width + d, dx);
+            if constexpr (BRANCH != ALONE) row_store<BRANCH>(j.out.data, row * width + d, dx);
         }
     }
     row_fold_warps(j.partial + (size_t)blockIdx.x * width, dweight, shares, width);
@@ -129,6 +173,15 @@ ROW_INLINE void backward_1024(const motet_norm_job &j, float4 *shared, float4 *s
     backward_rows<X, DOUT, 1024>(j, shared, shares);
 }
 
+template <int BRANCH, int DOUT>
+ROW_INLINE void add_backward_256(const motet_norm_job &j, float4 *shared, float4 *shares) {
+    backward_rows<ROW_F32, DOUT, 256, BRANCH>(j, shared, shares);
+}
+template <int BRANCH, int DOUT>
+ROW_INLINE void add_backward_1024(const motet_norm_job &j, float4 *shared, float4 *shares) {
+    backward_rows<ROW_F32, DOUT, 1024, BRANCH>(j, shared, shares);
+}
+
 ROW_KERNEL motet_rmsnorm_backward_256(const motet_norm_job j) {
     __shared__ float4 shared[256 / 4], shares[ROW_WARPS * 256 / 4];
     ROW_DISPATCH(backward_256, j.x.type, j.dout.type, j, shared, shares);
@@ -136,6 +189,15 @@ ROW_KERNEL motet_rmsnorm_backward_256(const motet_norm_job j) {
 ROW_KERNEL motet_rmsnorm_backward_1024(const motet_norm_job j) {
     __shared__ float4 shared[1024 / 4], shares[ROW_WARPS * 1024 / 4];
     ROW_DISPATCH(backward_1024, j.x.type, j.dout.type, j, shared, shares);
+}
+
+ROW_KERNEL motet_rmsnorm_add_backward_256(const motet_norm_job j) {
+    __shared__ float4 shared[256 / 4], shares[ROW_WARPS * 256 / 4];
+    ROW_DISPATCH(add_backward_256, j.out.type, j.dout.type, j, shared, shares);
+}
+ROW_KERNEL motet_rmsnorm_add_backward_1024(const motet_norm_job j) {
+    __shared__ float4 shared[1024 / 4], shares[ROW_WARPS * 1024 / 4];
+    ROW_DISPATCH(add_backward_1024, j.out.type, j.dout.type, j, shared, shares);
 }
 
 /* A block's rows one after another, all of its threads on one row; a column's partial sum is
@@ -155,7 +217,9 @@ ROW_KERNEL motet_rmsnorm_backward_wide(const motet_norm_job j) {
 #pragma unroll 1
         for (int64_t d = threadIdx.x; d < j.width; d += ROW_THREADS) {
             const float x = row_get(j.x, at + d), dy = row_get(j.dout, at + d);
-            j.dx[at + d] += rstd * (dy * row_get(j.weight, d) - x * pull);
+            const float dx = j.dx[at + d] + rstd * (dy * row_get(j.weight, d) - x * pull);
+            j.dx[at + d] = dx;
+            if (j.out.data) row_set(j.out, at + d, dx);
             partial[d] = (row == first ? 0 : partial[d]) + dy * (x * rstd);
         }
     }

@@ -94,6 +94,12 @@ ROW_INLINE int row_warp() {
     return threadIdx.x >> 5;
 }
 
+/* Whether the lane's chunk c lies in a row. Where rows of 1,024 fit, they have more than 256
+ * elements (those of fewer have a kernel of their own), so the first chunks do. */
+template <int WIDTH, int C> ROW_INLINE bool row_has(int c, int width) {
+    return (c + 1) * 32 * C <= WIDTH / 4 || (c * 32 + row_lane()) * C < width;
+}
+
 /* The sum over a warp, in every lane the same bits. */
 ROW_INLINE float row_warp_sum(float x) {
 #pragma unroll

@@ -20,6 +20,7 @@ typedef struct motet_row_array {
 typedef struct motet_norm_job {
     motet_row_array out, x, residual, weight, bias, dout;
     float *mean, *rstd; /* outputs of forward (may be NULL), inputs of backward */
+    float *sum;         /* of rmsnorm_add_forward: x + residual; else NULL */
     float *dx;          /* added to by rmsnorm, overwritten by layernorm */
     float *partial;     /* [ranges][2 with bias][width]: each block's share of dweight, dbias */
     int64_t rows, width;
@@ -64,22 +65,18 @@ typedef struct motet_rope_job {
     float turn; /* 1, or -1 for the inverse */
 } motet_rope_job;
 
-/* The backward pass of embed sorts the ids of a batch: see embed_backward.cu. */
-typedef struct motet_sort_job {
+/* The backward pass of embed: see embed_backward.cu. */
+typedef struct motet_embed_job {
     float *dtable; /* [limit][width] */
     motet_row_array dout;
-    const int32_t *ids; /* [count] */
+    const int32_t *ids; /* [count], bags one after another */
     struct motet_complaint *complaints;
-    int32_t *counts;     /* [chunks][limit]: an id's entries in a chunk, then in those before it */
-    int32_t *starts;     /* [limit + 1]: where an id's entries start in the sorted list */
-    int32_t *sorted_row; /* [count] */
-    int32_t *sorted_id;  /* [count] */
-    float *partial;      /* [tiles][2][width]: sums of ids that go on beyond a tile */
-    int64_t count, bag, width, limit, chunks;
-    int64_t first_row; /* of the batch, for complaints */
-    int64_t vector;
-} motet_sort_job;
-#define SORT_CHUNK 256 /* ids that one warp counts and places */
-#define SORT_TILE 32   /* sorted entries that one warp sums */
+    int64_t count, bag, width, limit;
+    int64_t share; /* of the ids, which one warp of a block looks at */
+} motet_embed_job;
+#define EMBED_OWNED 32   /* rows of the table that a block owns, */
+#define EMBED_COLUMNS 64 /* so many columns of them */
+#define EMBED_SHARED 73728
+#define EMBED_MOST (1 << 30) /* ids: positions and rows are counted in 32 bits */
 
 #endif

@@ -1,4 +1,4 @@
-/* sample_row: one row of the sampler, held by a block of WARPS warps. Internal to sample.cu.
+/* sample_row: one row of the sampler, held by a block of WARPS warps. Internal to sample_draw.cuh.
  *
  * Warp w of the block has a run of symbols of its own, 32 * rounds of them; in round i its lane l
  * has symbol (w * rounds + i) * 32 + l. So symbols rise with the warp, then the round, then the
@@ -181,6 +181,19 @@ template <int WARPS, int ITEMS> struct sample_row {
     uint32_t cut[2];
     int cut_symbol[2];
     float least; /* weights below have left */
+
+    /* p, logits, unconditional, legal, seen and symbols are set; slots is shared memory. */
+    __device__ __forceinline__ void begin(uint64_t (*slots)[SAMPLE_SLOTS][WARPS]) {
+        team.slots = slots;
+        team.warp = (int)threadIdx.x / 32;
+        team.lane = (int)threadIdx.x % 32;
+        team.turn = 0;
+        guiding = unconditional && p.guidance != 1.0f;
+        rounds = ITEMS > 0 ? ITEMS : ((symbols + 31) / 32 + WARPS - 1) / WARPS;
+        first = team.warp * rounds * 32 + team.lane;
+        cut[0] = cut[1] = 0;
+        cut_symbol[0] = cut_symbol[1] = SAMPLE_UNCUT;
+    }
 
     /* Loads depend on nothing that was loaded, not even on the parameters, so those of all rounds
      * are on their way at once. */

@@ -2,6 +2,8 @@
  *
  *     bench_generate MODEL.safetensors PIECES GUIDANCE [THREADS [f32|bf16|i8]]
  *
+ * On the device that MOTET_BENCH_DEVICE names, as motet --device does; the CPU without it.
+ *
  * Prints the median over pieces of 16 bars as JSON. With a dtype the score and field decoders are
  * converted to it first (a copy in TMPDIR, removed at once). Not a test: no figure fails. */
 #include <stdio.h>
@@ -12,11 +14,14 @@
 #include <omp.h>
 
 #include "infer/generate.h"
+#include "kernels/device.h"
 
 static int by_value(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
+
+static const motet_backend *backend;
 
 static void need(motet_status status) {
     if (status == MOTET_OK) return;
@@ -26,7 +31,7 @@ static void need(motet_status status) {
 
 /* Opens the model, or a copy of it whose decoders are of this dtype. */
 static void open_as(motet_engine *engine, const char *model, const char *dtype) {
-    need(motet_engine_open(engine, model, motet_backend_cpu()));
+    need(motet_engine_open(engine, model, backend));
     if (!dtype) return;
     static const motet_dtype dtypes[] = {MOTET_F32, MOTET_BF16, MOTET_I8};
     int wanted = 0;
@@ -50,7 +55,7 @@ static void open_as(motet_engine *engine, const char *model, const char *dtype) 
                                                  motet_checkpoint_note(from, "motet.vocab"),
                                                  dtypes[wanted], MOTET_I8, NULL, 0);
     motet_engine_close(engine);
-    if (status == MOTET_OK) status = motet_engine_open(engine, path, motet_backend_cpu());
+    if (status == MOTET_OK) status = motet_engine_open(engine, path, backend);
     unlink(path); /* the mapping lives on */
     need(status);
 }
@@ -62,6 +67,8 @@ int main(int argc, char **argv) {
     }
     int pieces = (int)strtol(argv[2], NULL, 10);
     if (argc > 4) omp_set_num_threads((int)strtol(argv[4], NULL, 10));
+    const char *device = getenv("MOTET_BENCH_DEVICE");
+    need(motet_device_open(&backend, device ? device : "cpu"));
     motet_engine engine;
     motet_session *session;
     open_as(&engine, argv[1], argc > 5 ? argv[5] : NULL);
@@ -85,9 +92,10 @@ int main(int argc, char **argv) {
         free(events);
     }
     qsort(rates, (size_t)pieces, sizeof *rates, by_value);
-    printf("{\"what\": \"generate\", \"guidance\": %s, \"dtype\": \"%s\", \"threads\": %d, "
-           "\"events_per_s\": %.0f, \"best\": %.0f}\n",
-           argv[3], dtype, omp_get_max_threads(), rates[pieces / 2], rates[pieces - 1]);
+    printf("{\"what\": \"generate\", \"guidance\": %s, \"dtype\": \"%s\", \"device\": \"%s\", "
+           "\"threads\": %d, \"events_per_s\": %.0f, \"best\": %.0f}\n",
+           argv[3], dtype, backend->name, omp_get_max_threads(), rates[pieces / 2],
+           rates[pieces - 1]);
     free(rates);
     motet_session_free(session);
     motet_engine_close(&engine);

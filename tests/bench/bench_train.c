@@ -13,6 +13,7 @@
 
 #include "data/safetensors.h"
 #include "infer/field_decoder.h"
+#include "kernels/device.h"
 #include "train/training.h"
 
 enum { MOST = 1024 };
@@ -34,11 +35,17 @@ static void need(motet_status status) {
     exit(motet_exit_code(status));
 }
 
+static const motet_backend *backend;
 static motet_named_tensor all[MOST];
 static char names[MOST][96];
 static int count;
 
 static void put(const char *name, motet_tensor tensor) {
+    const size_t bytes = (size_t)motet_tensor_count(tensor) * motet_dtype_bytes(tensor.dtype);
+    void *host = malloc(bytes + 1); /* kept: the program ends after the dump */
+    if (!host) exit(5);
+    need(backend->memory->copy(host, tensor.data, bytes));
+    tensor.data = host;
     snprintf(names[count], sizeof names[0], "%s", name);
     all[count] = (motet_named_tensor){names[count], tensor};
     count++;
@@ -98,7 +105,8 @@ int main(int argc, char **argv) {
             path = argv[i];
     }
     if (settings.train_threads > 0) omp_set_num_threads(settings.train_threads);
-    need(motet_training_open(&training, &settings, motet_backend_cpu()));
+    need(motet_device_open(&backend, settings.train_device));
+    need(motet_training_open(&training, &settings, backend));
     double *rates = calloc((size_t)steps + 1, sizeof *rates);
     if (!rates) return 5;
     for (int i = -2; i < steps; i++) { /* two to warm up */
@@ -109,9 +117,10 @@ int main(int argc, char **argv) {
     }
     if (path) dump(path, &training);
     qsort(rates, (size_t)steps, sizeof *rates, by_value);
-    printf("{\"what\": \"train\", \"dtype\": \"%s\", \"threads\": %d, \"events_per_s\": %.0f, "
-           "\"best\": %.0f}\n",
-           settings.train_dtype, omp_get_max_threads(), rates[steps / 2], rates[steps - 1]);
+    printf("{\"what\": \"train\", \"dtype\": \"%s\", \"device\": \"%s\", \"threads\": %d, "
+           "\"events_per_s\": %.0f, \"best\": %.0f}\n",
+           settings.train_dtype, backend->name, omp_get_max_threads(), rates[steps / 2],
+           rates[steps - 1]);
     free(rates);
     motet_training_close(&training);
     return 0;

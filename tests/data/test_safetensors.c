@@ -100,6 +100,58 @@ static void returns_what_was_written(void **state) {
     motet_safetensors_close(NULL);
 }
 
+/* A file that carries its own SHA-256: that of the file with zeros in place of the digits. */
+static void knows_its_own_hash(void **state) {
+    (void)state;
+    float values[5000];
+    for (int i = 0; i < 5000; i++)
+        values[i] = (float)i;
+    const motet_named_tensor tensors[] = {{"a", motet_vector(values, MOTET_F32, 5000)}};
+    const motet_named_text sealed[] = {{"decoy", "\"motet.sha256\":\"0000"},
+                                       {MOTET_SAFETENSORS_SEAL, NULL}};
+    motet_safetensors *file;
+    unsigned char *bytes;
+    size_t size;
+    assert_int_equal(motet_safetensors_write(path, tensors, 1, sealed, 2), MOTET_OK);
+    assert_int_equal(motet_safetensors_open(&file, path), MOTET_OK);
+    assert_int_equal(motet_safetensors_verify(file, 1), MOTET_OK);
+    const char *seal = motet_safetensors_meta(file, MOTET_SAFETENSORS_SEAL);
+    assert_int_equal(strlen(seal), 64);
+    assert_memory_equal(motet_safetensors_hash(file), seal, 16);
+    assert_int_equal(motet_file_read(&bytes, &size, path, 1 << 20), MOTET_OK);
+    unsigned char *at = memmem(bytes, size, seal, 64), digest[MOTET_SHA256_BYTES];
+    char hex[MOTET_SHA256_HEX];
+    assert_non_null(at);
+    memset(at, '0', 64);
+    motet_sha256 hash;
+    motet_sha256_init(&hash);
+    motet_sha256_update(&hash, bytes, size);
+    motet_sha256_final(digest, &hash);
+    motet_sha256_hex(hex, digest);
+    assert_string_equal(hex, seal);
+    motet_safetensors_close(file);
+    for (size_t bit = 0; bit < 8 * size; bit += 1 + size / 100) {
+        memcpy(at, hex, 64);
+        bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        if (motet_safetensors_open_bytes(&file, bytes, size, "flipped") == MOTET_OK) {
+            assert_int_equal(motet_safetensors_verify(file, 1), MOTET_E_DATA);
+            motet_safetensors_close(file);
+        }
+        bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+    free(bytes);
+
+    assert_int_equal(motet_safetensors_write(path, tensors, 1, sealed, 1), MOTET_OK);
+    assert_int_equal(motet_safetensors_open(&file, path), MOTET_OK);
+    assert_int_equal(motet_safetensors_verify(file, 0), MOTET_OK);
+    assert_int_equal(motet_safetensors_verify(file, 1), MOTET_E_DATA);
+    assert_non_null(strstr(motet_error(), "motet.sha256"));
+    motet_safetensors_close(file);
+    const motet_named_text given = {MOTET_SAFETENSORS_SEAL, "00"}, none = {"other", NULL};
+    assert_int_equal(motet_safetensors_write(path, tensors, 1, &given, 1), MOTET_E_USAGE);
+    assert_int_equal(motet_safetensors_write(path, tensors, 1, &none, 1), MOTET_E_USAGE);
+}
+
 static void writes_no_nonsense(void **state) {
     (void)state;
     float f[2] = {0};
@@ -271,6 +323,7 @@ static void leaves_the_old_file_when_the_disk_is_full(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(returns_what_was_written),
+        cmocka_unit_test(knows_its_own_hash),
         cmocka_unit_test(writes_no_nonsense),
         cmocka_unit_test(refuses_headers_that_lie),
         cmocka_unit_test(refuses_misaligned_tensors),

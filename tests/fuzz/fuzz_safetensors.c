@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                 sum ^= t.scale[k] > 0;
         }
         (void)motet_safetensors_meta(file, "config");
+        (void)motet_safetensors_verify(file, size % 2);
         (void)motet_safetensors_hash(file);
         motet_safetensors_close(file);
     } else if (!*motet_error()) {

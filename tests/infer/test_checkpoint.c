@@ -200,7 +200,7 @@ static void stored_weights_can_be_written_again(void **state) {
 
 typedef struct parts {
     motet_named_tensor tensors[256];
-    motet_named_text texts[3];
+    motet_named_text texts[4];
     int count, text_count;
 } parts;
 
@@ -246,10 +246,13 @@ static void no_settings(parts *p) {
     p->texts[1].key = "another.settings";
 }
 static void no_vocab(parts *p) {
-    p->text_count = 2;
+    p->texts[2].key = "another.vocab";
+}
+static void no_hash(parts *p) {
+    p->text_count = 3;
 }
 static void later_format(parts *p) {
-    p->texts[0].value = "2";
+    p->texts[0].value = "3";
 }
 static void huge_width(parts *p) {
     p->texts[1].value = "[model]\nwidth = 2000000000\n";
@@ -287,7 +290,8 @@ static void damaged_files_are_refused_by_name(void **state) {
         {no_format, MOTET_E_DATA, "motet.format"},
         {no_settings, MOTET_E_DATA, "motet.settings"},
         {no_vocab, MOTET_E_DATA, "motet.vocab"},
-        {later_format, MOTET_E_UNSUPPORTED, "format '2'"},
+        {no_hash, MOTET_E_DATA, "motet.sha256"},
+        {later_format, MOTET_E_UNSUPPORTED, "format '3'"},
         {huge_width, MOTET_E_DATA, "width"},
         {odd_heads, MOTET_E_DATA, "heads"},
         {unknown_setting, MOTET_E_DATA, "witdh"},
@@ -311,7 +315,8 @@ static void damaged_files_are_refused_by_name(void **state) {
         static const char *const keys[] = {"motet.format", "motet.settings", "motet.vocab"};
         for (int k = 0; k < 3; k++)
             p->texts[k] = (motet_named_text){keys[k], motet_safetensors_meta(good, keys[k])};
-        p->text_count = 3;
+        p->texts[3] = (motet_named_text){MOTET_SAFETENSORS_SEAL, NULL};
+        p->text_count = 4;
         cases[i].damage(p);
         ok(motet_safetensors_write(bad, p->tensors, p->count, p->texts, p->text_count));
         free(p);

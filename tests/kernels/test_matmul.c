@@ -67,12 +67,12 @@ static void at_each_level(void **state, void (*test)(void)) {
     if (op_on_cpu()) motet_simd_limit(MOTET_SIMD_AVX512);
 }
 
-/* Small integers have exact products and sums, whatever the order. */
-static void exact(int64_t m, int64_t n, int64_t k, int t, motet_dtype da, motet_dtype db) {
+/* Small integers have exact products and sums, whatever the order. C <- C + A' B' + bias. */
+static void exact_of(motet_tensor c, motet_tensor a, motet_tensor b, int64_t k, int t) {
     motet_matmul_spec spec = transposes(t);
     spec.accumulate = true;
-    motet_tensor a = left(da, m, k, spec), b = right(db, k, n, spec);
-    motet_tensor c = op_matrix(MOTET_F32, m, n), bias = op_vector(MOTET_BF16, n);
+    const int64_t m = c.dims[0], n = c.dims[1];
+    motet_tensor bias = op_vector(MOTET_BF16, n);
     op_fill_integers(a, 1, -8, 8);
     op_fill_integers(b, 2, -8, 8);
     op_fill_integers(c, 3, -100, 100);
@@ -81,8 +81,22 @@ static void exact(int64_t m, int64_t n, int64_t k, int t, motet_dtype da, motet_
     op_ok(op_backend()->matmul(c, a, b, bias, spec));
     char what[96];
     snprintf(what, sizeof what, "matmul %lldx%lldx%lld t%d %s %s", (long long)m, (long long)n,
-             (long long)k, t, motet_dtype_name(da), motet_dtype_name(db));
+             (long long)k, t, motet_dtype_name(a.dtype), motet_dtype_name(b.dtype));
     op_assert_equal(what, c, want);
+}
+
+static void exact(int64_t m, int64_t n, int64_t k, int t, motet_dtype da, motet_dtype db) {
+    const motet_matmul_spec spec = transposes(t);
+    exact_of(op_matrix(MOTET_F32, m, n), left(da, m, k, spec), right(db, k, n, spec), k, t);
+}
+
+/* No row of A or B starts where a vector may; then, no row of C. */
+static void exact_askew(int64_t m, int64_t n, int64_t k, int t, motet_dtype dtype) {
+    motet_tensor a = t & 1 ? op_askew(dtype, k, m) : op_askew(dtype, m, k);
+    motet_tensor b = t & 2 ? op_askew(dtype, n, k) : op_askew(dtype, k, n);
+    exact_of(op_matrix(MOTET_F32, m, n), a, b, k, t);
+    exact_of(op_askew(MOTET_F32, m, n), left(dtype, m, k, transposes(t)),
+             right(dtype, k, n, transposes(t)), k, t);
 }
 
 static void exact_cases(void) {
@@ -165,7 +179,8 @@ static void tile_cases(void) {
                                  {15, 64, 256},  {17, 56, 96}, {128, 128, 64}, {127, 136, 72},
                                  {129, 120, 64}, {64, 64, 8},  {64, 64, 520},  {72, 40, 1032},
                                  {16, 128, 768}, {9, 64, 512}, {33, 31, 1025}, {32, 32, 100},
-                                 {80, 130, 264}, {16, 64, 32}, {12, 24, 104}};
+                                 {80, 130, 264}, {16, 64, 32}, {12, 24, 104},  {12, 72, 1056},
+                                 {168, 72, 40}};
     for (int i = 0; i < OP_COUNT(shapes); i++)
         for (int t = 0; t < 4; t++) {
             const int64_t *s = shapes[i];
@@ -184,7 +199,8 @@ static void test_tiles(void **state) {
 }
 
 /* Every remainder of every side: whoever reads or writes at a limit that is off by one leaves the
- * matrix here. First any sizes, then rows of whole vectors on one side, then on both. */
+ * matrix here. First any sizes, then rows of whole vectors on one side, then on both; vectors that
+ * are whole but not aligned; few rows, round a longer pipeline. */
 static void test_sweep(void **state) {
     (void)state;
     for (int s = 1; s <= 72; s++)
@@ -197,6 +213,10 @@ static void test_sweep(void **state) {
             exact(m8, n, k8, t, MOTET_BF16, MOTET_BF16);
             exact(m, n8, k8, t, op_floats[s % 2], t < 2 ? MOTET_BF16 : MOTET_I8);
             exact(m8, n8, k8, t, op_floats[s % 3 > 0], MOTET_BF16);
+            if (s % 4 == t)
+                exact_askew(4 * (17 + s % 15), 4 * (9 + s % 7), 4 * (1 + s % 9), t,
+                            op_floats[s / 4 % 2]);
+            if (t == 2) exact(9 + s % 8, n8, 8 * (1 + s * 5 % 37), t, MOTET_BF16, MOTET_BF16);
             op_teardown(NULL);
         }
 }
@@ -231,6 +251,12 @@ static void test_model_shapes(void **state) {
     parity(384, 384, 128, 2, MOTET_F32, MOTET_BF16, MOTET_F32, 2);
     for (int t = 0; t < 4; t++) {
         parity(1416, 1400, 136, t, MOTET_BF16, MOTET_BF16, op_floats[t % 2], t % 3);
+        for (int64_t k = 16; k <= 32; k += 16) /* the last of K in each copy of a thread */
+            exact(k < 32 ? 8 : 72, 132 * 128 - 120, k, t, MOTET_BF16, MOTET_BF16);
+        if (t >= 2) exact(8, 132 * 128 - 119, 16, t, MOTET_BF16, MOTET_BF16);
+        for (int64_t m = 12; m <= 40; m += 28) /* K is split, and rows of C are not aligned */
+            exact_of(op_askew(MOTET_F32, m, 72), left(MOTET_BF16, m, 1056, transposes(t)),
+                     right(MOTET_BF16, 1056, 72, transposes(t)), 1056, t);
         op_teardown(NULL);
     }
 }
@@ -337,6 +363,9 @@ static void test_empty(void **state) {
             want[i] = op_get(bias, i % 4);
         op_assert_equal("bias alone", d, want);
     }
+    for (int t = 0; t < 4; t++)
+        for (int d = 0; d < 2; d++)
+            exact(17 + 55 * d, 40, 0, t, op_floats[d], MOTET_BF16);
 }
 
 static void test_refusals(void **state) {

@@ -78,7 +78,93 @@ static void test_parity(void **state) {
             parity(width == 160 ? 9 : 2, width, op_floats[types & 1], op_floats[types >> 1 & 1],
                    op_floats[types >> 2]);
     parity(600, 32, MOTET_BF16, MOTET_F32, MOTET_F32); /* many ranges of rows */
+    parity(448, 32, MOTET_BF16, MOTET_F32, MOTET_F32);
+    parity(3, 1001, MOTET_F32, MOTET_BF16, MOTET_F32);
     parity(9, 1024, MOTET_BF16, MOTET_BF16, MOTET_BF16);
+}
+
+static void nearly_same(const char *what, motet_tensor got, motet_tensor want) {
+    op_assert_close(what, got, op_doubles(want), op_limit(got.dtype));
+}
+
+/* The norm of a sum has the bits of addition and norm one after the other, and its gradient those
+ * of the norm's and a conversion. */
+static void residual(motet_tensor x, motet_tensor branch, motet_tensor out, motet_tensor w) {
+    /* Else a device sums up in another order with the branch than without it. */
+    const bool aligned = (uintptr_t)branch.data % 16 == 0 && (uintptr_t)out.data % 16 == 0;
+    void (*const same)(const char *, motet_tensor, motet_tensor) =
+        aligned ? op_assert_same_bits : nearly_same;
+    int64_t rows = x.dims[0], width = x.dims[1];
+    motet_tensor rstd = op_vector(MOTET_F32, rows), want_rstd = op_vector(MOTET_F32, rows);
+    op_fill_normal(x, 1, 1.5);
+    op_fill_normal(branch, 2, 0.7);
+    op_fill_normal(w, 3, 1.0);
+    motet_tensor sum = op_matrix(MOTET_F32, rows, width), want_sum = op_copy(x);
+    motet_tensor want = op_copy(out);
+    op_ok(op_backend()->add(want_sum, branch));
+    op_ok(op_backend()->rmsnorm_forward(want, want_rstd, want_sum, w, (float)EPS));
+    op_ok(op_backend()->rmsnorm_add_forward(out, sum, rstd, x, branch, w, (float)EPS));
+    same("sum", sum, want_sum);
+    same("rstd", rstd, want_rstd);
+    same("out", out, want);
+    op_ok(op_backend()->rmsnorm_add_forward(out, x, op_none(), x, branch, w, (float)EPS));
+    same("sum in place", x, want_sum);
+    same("out, no statistics", out, want);
+
+    motet_tensor dout = op_copy(out), dx = op_copy(sum), want_dx = op_copy(sum);
+    motet_tensor dw = op_vector(MOTET_F32, width), want_dw = op_vector(MOTET_F32, width);
+    motet_tensor want_dbranch = op_copy(branch);
+    op_fill_normal(dout, 4, 1.0);
+    op_fill_normal(dx, 5, 1.0);
+    op_fill_normal(want_dx, 5, 1.0);
+    op_fill(dw, 0.5);
+    op_fill(want_dw, 0.5);
+    op_ok(op_backend()->rmsnorm_backward(want_dx, want_dw, dout, sum, w, rstd));
+    op_ok(op_backend()->convert(want_dbranch, want_dx));
+    op_ok(op_backend()->rmsnorm_add_backward(dx, branch, dw, dout, sum, w, rstd));
+    same("dx", dx, want_dx);
+    same("dweight", dw, want_dw);
+    same("dbranch", branch, want_dbranch);
+
+    if (branch.dtype == out.dtype) { /* the branch's place is the output's */
+        op_fill_normal(x, 1, 1.5);
+        op_fill_normal(branch, 2, 0.7);
+        op_ok(op_backend()->rmsnorm_add_forward(branch, sum, rstd, x, branch, w, (float)EPS));
+        same("out over branch", branch, want);
+        same("sum beside it", sum, want_sum);
+    }
+    op_teardown(NULL);
+}
+
+static void test_residual(void **state) {
+    (void)state;
+    const int64_t widths[] = {1, 7, 33, 64, 256, 264, 640, 1024, 1100, 2500};
+    int64_t number = 0;
+    for (int c = 0; c < OP_COUNT(widths); c++)
+        for (int types = 0; types < 8; types++) {
+            if (op_skips(number++, 3)) continue;
+            int64_t rows = c % 2 ? 19 : 3;
+            residual(op_matrix(MOTET_F32, rows, widths[c]),
+                     op_matrix(op_floats[types & 1], rows, widths[c]),
+                     op_matrix(op_floats[types >> 1 & 1], rows, widths[c]),
+                     op_vector(op_floats[types >> 2], widths[c]));
+        }
+    for (int types = 0; types < 8; types++) /* ends within each chunk of a device's lane */
+        for (int64_t width = 32; width <= 928; width += 128) {
+            int64_t rows = width == 160 ? 9 : 2;
+            residual(op_matrix(MOTET_F32, rows, width),
+                     op_matrix(op_floats[types & 1], rows, width),
+                     op_matrix(op_floats[types >> 1 & 1], rows, width),
+                     op_vector(op_floats[types >> 2], width));
+        }
+    residual(op_matrix(MOTET_F32, 0, 64), op_matrix(MOTET_BF16, 0, 64),
+             op_matrix(MOTET_BF16, 0, 64), op_vector(MOTET_F32, 64));
+    residual(op_matrix(MOTET_F32, 600, 32), op_matrix(MOTET_F32, 600, 32),
+             op_matrix(MOTET_BF16, 600, 32), op_vector(MOTET_F32, 32)); /* many ranges of rows */
+    residual(op_matrix(MOTET_F32, 3, 64), op_askew(MOTET_BF16, 3, 64), op_matrix(MOTET_F32, 3, 64),
+             op_vector(MOTET_F32, 64));
+    residual(op_matrix(MOTET_F32, 3, 64), op_matrix(MOTET_BF16, 3, 64), op_askew(MOTET_BF16, 3, 64),
+             op_vector(MOTET_F32, 64));
 }
 
 /* Addresses that vectors cannot be read from. */
@@ -190,6 +276,20 @@ static void test_bad_input(void **state) {
              MOTET_E_USAGE, "rmsnorm_backward: ");
     op_fails(op_backend()->rmsnorm_backward(x, right, x, x, right, op_none()), MOTET_E_USAGE,
              "rmsnorm_backward: ");
+    motet_tensor half = op_matrix(MOTET_BF16, 3, 8), narrow = op_matrix(MOTET_F32, 3, 7);
+    op_fails(op_backend()->rmsnorm_add_forward(x, x, rstd, half, x, right, 1e-5f), MOTET_E_USAGE,
+             "rmsnorm_add_forward: ");
+    assert_non_null(strstr(motet_error(), "x bf16 [3,8], branch f32 [3,8]"));
+    op_fails(op_backend()->rmsnorm_add_forward(x, half, rstd, x, x, right, 1e-5f), MOTET_E_USAGE,
+             "sum bf16 [3,8]");
+    op_fails(op_backend()->rmsnorm_add_forward(x, x, rstd, x, narrow, right, 1e-5f), MOTET_E_USAGE,
+             "branch f32 [3,7]");
+    op_fails(op_backend()->rmsnorm_add_backward(x, narrow, right, x, x, right, rstd), MOTET_E_USAGE,
+             "dbranch f32 [3,7]");
+    op_fails(op_backend()->rmsnorm_add_backward(x, x, right, x, half, right, rstd), MOTET_E_USAGE,
+             "sum bf16 [3,8]");
+    op_fails(op_backend()->rmsnorm_add_backward(x, x, w, x, x, right, rstd), MOTET_E_USAGE,
+             "rmsnorm_backward: ");
 }
 
 /* A NaN stays in its row. */
@@ -205,8 +305,9 @@ static void test_nan(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        op_test(test_parity),  op_test(test_askew),     op_test(test_exact), op_test(test_gradient),
-        op_test(test_threads), op_test(test_bad_input), op_test(test_nan)};
+    const struct CMUnitTest tests[] = {op_test(test_parity),    op_test(test_residual),
+                                       op_test(test_askew),     op_test(test_exact),
+                                       op_test(test_gradient),  op_test(test_threads),
+                                       op_test(test_bad_input), op_test(test_nan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,7 @@ typedef struct sg_node {
     void *handle;   /* SG_H_NODE, in a graph */
     void *function; /* kernel: SG_H_FUNCTION, looked up when it runs */
     uint32_t blocks[3], threads[3], shared_bytes;
+    bool together;         /* a cooperative launch */
     unsigned char *params; /* owned, [param_bytes] as the function lays them out */
     uint64_t to, from, bytes;
     unsigned char value; /* memset */
@@ -135,7 +136,15 @@ typedef struct sg_stream {
     bool invalidated;  /* the capture has met something that it cannot hold */
     CUstreamCaptureMode mode;
     pthread_t thread; /* that began the capture */
+    int foreign;      /* pieces of another library's work that are not done yet */
 } sg_stream;
+
+/* Exported, for libraries that play a GPU's other users (tests/nccl): `delta` more pieces of their
+ * work are on the stream. Until it is none, cuStreamQuery says that it is not ready, and what would
+ * have to come after that work, or wait for it, is refused: a program that must notice dead peers
+ * polls. */
+typedef CUresult softgpu_stream_foreign_fn(CUstream stream, int delta);
+softgpu_stream_foreign_fn softgpu_stream_foreign;
 
 typedef struct sg_function_handle {
     void *module; /* SG_H_MODULE */

@@ -11,6 +11,7 @@
 enum { MOST_DEVICES = 8 };
 
 static _Thread_local void *current; /* the thread's context */
+static CUdevice retained;           /* the device that the one context was made for */
 
 static int pretended(const char *variable, int otherwise) {
     const char *text = getenv(variable);
@@ -112,8 +113,10 @@ SG_ENTRY CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute,
 SG_ENTRY CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     SG_LOCKED;
     SG_CHECK(known(device));
-    if (!sg_the_driver.context)
+    if (!sg_the_driver.context) {
         sg_the_driver.context = sg_handle_make(SG_H_CONTEXT, &sg_the_driver);
+        retained = device;
+    }
     if (!sg_the_driver.context) return CUDA_ERROR_OUT_OF_MEMORY;
     sg_the_driver.retained++;
     *context = sg_the_driver.context;
@@ -137,5 +140,18 @@ SG_ENTRY CUresult cuCtxSetCurrent(CUcontext context) {
     if (context && !sg_handle_get(SG_H_CONTEXT, context, "cuCtxSetCurrent"))
         return CUDA_ERROR_INVALID_CONTEXT;
     current = context;
+    return CUDA_SUCCESS;
+}
+
+SG_ENTRY CUresult cuCtxGetCurrent(CUcontext *context) {
+    SG_LOCKED;
+    if (!sg_the_driver.started) return CUDA_ERROR_NOT_INITIALIZED;
+    *context = current;
+    return CUDA_SUCCESS;
+}
+
+SG_ENTRY CUresult cuCtxGetDevice(CUdevice *device) {
+    SG_READY;
+    *device = retained;
     return CUDA_SUCCESS;
 }

@@ -28,6 +28,7 @@ SG_ENTRY CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
     event *e = sg_handle_get(SG_H_EVENT, handle, "cuEventRecord");
     sg_stream *stream = sg_stream_get(stream_handle, "cuEventRecord");
     if (!e || !stream) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream->foreign) return CUDA_ERROR_NOT_SUPPORTED;
     e->captured = stream->capture != NULL; /* then it is a place in a graph, not a time */
     if (e->captured)
         return stream->invalidated ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;

@@ -2,6 +2,7 @@
 #include "tests/softgpu/driver.h"
 #include "tests/softgpu/memory.h"
 #include "tests/softgpu/report.h"
+#include "tests/softgpu/shadow.h"
 
 SG_ENTRY CUresult cuMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     SG_READY;
@@ -30,6 +31,17 @@ SG_ENTRY CUresult cuMemHostAlloc(void **pointer, size_t bytes, unsigned flags) {
     SG_CHECK(sg_not_in_capture());
     if (!sg_memory_take_host(pointer, bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
     sg_the_driver.counts.allocations++;
+    return CUDA_SUCCESS;
+}
+
+/* Of the attributes only the type; memory that the driver does not know has none. */
+SG_ENTRY CUresult cuPointerGetAttribute(void *value, CUpointer_attribute attribute,
+                                        CUdeviceptr address) {
+    SG_READY;
+    const sg_region *block = sg_region_find(address);
+    if (!value || attribute != CU_POINTER_ATTRIBUTE_MEMORY_TYPE || !block || block->freed)
+        return CUDA_ERROR_INVALID_VALUE;
+    *(unsigned *)value = block->pinned ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
     return CUDA_SUCCESS;
 }
 

@@ -34,10 +34,33 @@ SG_ENTRY CUresult cuStreamDestroy(CUstream handle) {
     return CUDA_SUCCESS;
 }
 
+SG_ENTRY CUresult softgpu_stream_foreign(CUstream handle, int delta) {
+    SG_READY;
+    sg_stream *stream = sg_stream_get(handle, "softgpu_stream_foreign");
+    if (!stream || stream->foreign + delta < 0) return CUDA_ERROR_INVALID_HANDLE;
+    stream->foreign += delta;
+    return CUDA_SUCCESS;
+}
+
+SG_ENTRY CUresult cuStreamQuery(CUstream handle) {
+    SG_READY;
+    sg_stream *stream = sg_stream_get(handle, "cuStreamQuery");
+    if (!stream) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream->capture) {
+        stream->invalidated = true;
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    if (stream->foreign) return CUDA_ERROR_NOT_READY;
+    const CUresult result = sg_the_driver.pending;
+    sg_the_driver.pending = CUDA_SUCCESS;
+    return result;
+}
+
 SG_ENTRY CUresult cuStreamSynchronize(CUstream handle) {
     SG_READY;
     sg_stream *stream = sg_stream_get(handle, "cuStreamSynchronize");
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
+    if (stream->foreign) return CUDA_ERROR_NOT_SUPPORTED;
     if (stream->capture) {
         stream->invalidated = true;
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -96,9 +119,9 @@ static CUresult run_kernel(const sg_node *node) {
         sg_handle_get(SG_H_FUNCTION, node->function, "launching a kernel");
     if (!function) return CUDA_ERROR_INVALID_HANDLE;
     /* The report is what matters; the caller hears of it where a device's fault would show. */
-    if (!sg_kernel_launch(function->kernel, node->blocks, node->threads, node->shared_bytes,
-                          node->params))
-        sg_the_driver.pending = CUDA_ERROR_LAUNCH_FAILED;
+    const bool fine = (node->together ? sg_kernel_launch_together : sg_kernel_launch)(
+        function->kernel, node->blocks, node->threads, node->shared_bytes, node->params);
+    if (!fine) sg_the_driver.pending = CUDA_ERROR_LAUNCH_FAILED;
     return CUDA_SUCCESS;
 }
 
@@ -125,6 +148,10 @@ void sg_node_free(sg_node *node) {
 }
 
 CUresult sg_stream_submit(sg_stream *stream, sg_node node) {
+    if (stream->foreign) {
+        sg_node_free(&node);
+        return CUDA_ERROR_NOT_SUPPORTED;
+    }
     if (!stream->capture) {
         CUresult result = sg_node_run(&node);
         sg_node_free(&node);
@@ -141,23 +168,38 @@ CUresult sg_stream_submit(sg_stream *stream, sg_node node) {
 
 /* ---- Asking for it. */
 
-SG_ENTRY CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigned blocks_y,
-                                 unsigned blocks_z, unsigned threads_x, unsigned threads_y,
-                                 unsigned threads_z, unsigned shared_bytes, CUstream handle,
-                                 void **params, void **extra) {
+static CUresult launch(const CUlaunchConfig *config, CUfunction function, void **params,
+                       void **extra, bool together) {
     SG_READY;
-    sg_stream *stream = sg_stream_get(handle, "cuLaunchKernel");
+    sg_stream *stream = sg_stream_get(config->hStream, "cuLaunchKernel");
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     if (extra) return CUDA_ERROR_NOT_SUPPORTED;
     sg_node node;
-    SG_CHECK(sg_kernel_node(&node, function, (uint32_t[]){blocks_x, blocks_y, blocks_z},
-                            (uint32_t[]){threads_x, threads_y, threads_z}, shared_bytes, params,
-                            "cuLaunchKernel"));
+    SG_CHECK(sg_kernel_node(&node, function,
+                            (uint32_t[]){config->gridDimX, config->gridDimY, config->gridDimZ},
+                            (uint32_t[]){config->blockDimX, config->blockDimY, config->blockDimZ},
+                            config->sharedMemBytes, params, "cuLaunchKernel"));
+    node.together = together;
     if (stream->capture)
         sg_the_driver.counts.captured++;
     else
         sg_the_driver.counts.launches++;
     return sg_stream_submit(stream, node);
+}
+
+SG_ENTRY CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigned blocks_y,
+                                 unsigned blocks_z, unsigned threads_x, unsigned threads_y,
+                                 unsigned threads_z, unsigned shared_bytes, CUstream handle,
+                                 void **params, void **extra) {
+    const CUlaunchConfig config = {.gridDimX = blocks_x,
+                                   .gridDimY = blocks_y,
+                                   .gridDimZ = blocks_z,
+                                   .blockDimX = threads_x,
+                                   .blockDimY = threads_y,
+                                   .blockDimZ = threads_z,
+                                   .sharedMemBytes = shared_bytes,
+                                   .hStream = handle};
+    return launch(&config, function, params, extra, false);
 }
 
 /* Clusters of one block and hints; what would change the meaning of a launch is refused. */
@@ -166,6 +208,7 @@ static bool understood(const CUlaunchAttribute *a) {
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
         return a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 &&
                a->value.clusterDim.z == 1;
+    case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
     case CU_LAUNCH_ATTRIBUTE_IGNORE:
     case CU_LAUNCH_ATTRIBUTE_PRIORITY:
     case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
@@ -179,11 +222,18 @@ static bool understood(const CUlaunchAttribute *a) {
 SG_ENTRY CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params,
                                    void **extra) {
     if (!config || (config->numAttrs && !config->attrs)) return CUDA_ERROR_INVALID_VALUE;
-    for (unsigned i = 0; i < config->numAttrs; i++)
+    bool together = false;
+    for (unsigned i = 0; i < config->numAttrs; i++) {
         if (!understood(&config->attrs[i])) return CUDA_ERROR_NOT_SUPPORTED;
-    return cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ,
-                          config->blockDimX, config->blockDimY, config->blockDimZ,
-                          config->sharedMemBytes, config->hStream, params, extra);
+        together |= config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE &&
+                    config->attrs[i].value.cooperative;
+    }
+    /* One block on each multiprocessor: any block fits on one. */
+    int most = 0;
+    SG_CHECK(cuDeviceGetAttribute(&most, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0));
+    const uint64_t blocks = (uint64_t)config->gridDimX * config->gridDimY * config->gridDimZ;
+    if (together && blocks > (uint64_t)most) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    return launch(config, function, params, extra, together);
 }
 
 /* The device's own memory or pinned, freed or not. A capture cannot hold a copy of other memory,

@@ -16,8 +16,10 @@
     X(CUDA_ERROR_INVALID_HANDLE, "invalid resource handle")                                      \
     X(CUDA_ERROR_ILLEGAL_STATE, "the operation cannot be performed in the present state")        \
     X(CUDA_ERROR_NOT_FOUND, "named symbol not found")                                            \
+    X(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, "too many blocks in cooperative launch")          \
     X(CUDA_ERROR_LAUNCH_FAILED, "softgpu made a report of a kernel")                             \
     X(CUDA_ERROR_NOT_SUPPORTED, "operation not supported")                                       \
+    X(CUDA_ERROR_NOT_READY, "device not ready")                                                  \
     X(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "operation not permitted when stream is capturing") \
     X(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,                                                     \
       "operation failed due to a previous error during capture")                                 \
@@ -73,11 +75,14 @@ SG_ENTRY const sg_driver_counts *softgpu_counts(void) {
     X(cuDevicePrimaryCtxRetain)  \
     X(cuDevicePrimaryCtxRelease) \
     X(cuCtxSetCurrent)           \
+    X(cuCtxGetCurrent)           \
+    X(cuCtxGetDevice)            \
     X(cuMemGetInfo)              \
     X(cuMemAlloc)                \
     X(cuMemFree)                 \
     X(cuMemHostAlloc)            \
     X(cuMemFreeHost)             \
+    X(cuPointerGetAttribute)     \
     X(cuMemcpyAsync)             \
     X(cuMemsetD8Async)           \
     X(cuModuleLoadData)          \
@@ -90,6 +95,7 @@ SG_ENTRY const sg_driver_counts *softgpu_counts(void) {
     X(cuStreamCreate)            \
     X(cuStreamDestroy)           \
     X(cuStreamSynchronize)       \
+    X(cuStreamQuery)             \
     X(cuStreamIsCapturing)       \
     X(cuStreamBeginCapture)      \
     X(cuStreamEndCapture)        \

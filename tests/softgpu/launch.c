@@ -163,8 +163,8 @@ static bool within_limits(const sg_kernel *kernel, const uint32_t blocks[3],
                  (sg_get_options()->arch >= 90 ? 227u : 163u) << 10);
 }
 
-bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_t threads[3],
-                      uint64_t dynamic_shared, const void *params) {
+static bool launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_t threads[3],
+                   uint64_t dynamic_shared, const void *params, bool together) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static uint64_t launches;
     pthread_mutex_lock(&lock); /* one launch at a time, whatever the number of streams */
@@ -175,6 +175,7 @@ bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_
             .dynamic_shared = dynamic_shared,
             .params = params,
             .launch = ++launches,
+            .together = together,
             .counters = sg_counters_of(kernel->function->name, blocks, threads, dynamic_shared),
         };
         memcpy(grid.blocks, blocks, sizeof grid.blocks);
@@ -188,4 +189,15 @@ bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_
     }
     pthread_mutex_unlock(&lock);
     return ok;
+}
+
+bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_t threads[3],
+                      uint64_t dynamic_shared, const void *params) {
+    return launch(kernel, blocks, threads, dynamic_shared, params, false);
+}
+
+bool sg_kernel_launch_together(sg_kernel *kernel, const uint32_t blocks[3],
+                               const uint32_t threads[3], uint64_t dynamic_shared,
+                               const void *params) {
+    return launch(kernel, blocks, threads, dynamic_shared, params, true);
 }

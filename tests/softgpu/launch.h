@@ -19,5 +19,9 @@ const sg_function *sg_kernel_function(const sg_kernel *kernel);
  * anything was reported. */
 bool sg_kernel_launch(sg_kernel *kernel, const uint32_t blocks[3], const uint32_t threads[3],
                       uint64_t dynamic_shared, const void *params);
+/* A cooperative launch: all blocks are alive at once, whatever SOFTGPU_RESIDENT says. */
+bool sg_kernel_launch_together(sg_kernel *kernel, const uint32_t blocks[3],
+                               const uint32_t threads[3], uint64_t dynamic_shared,
+                               const void *params);
 
 #endif

@@ -337,13 +337,14 @@ static const char *bind_mma(sg_op *op, const sg_instruction *in, sg_binder *bind
     return NULL;
 }
 
-/* Both orders of shape and number are in use, .m8n8.x4 and .x4.m8n8. */
-static int take_matrices(const sg_instruction *in, int *at) {
+/* In use are .m8n8.x4, .m8n8.x4.trans, .x4.m8n8, .x4.trans.m8n8 (CUTLASS). */
+static int take_matrices(bool *trans, const sg_instruction *in, int *at) {
     bool named = sg_take(in, at, "m8n8");
     int count = sg_take(in, at, "x1")   ? 1
                 : sg_take(in, at, "x2") ? 2
                 : sg_take(in, at, "x4") ? 4
                                         : 0;
+    *trans = sg_take(in, at, "trans");
     return named || sg_take(in, at, "m8n8") ? count : 0;
 }
 
@@ -351,9 +352,10 @@ static const char *bind_matrix(sg_op *op, const sg_instruction *in, sg_binder *b
     int at = 0;
     if (!sg_take(in, &at, "sync") || !sg_take(in, &at, "aligned"))
         return "only .sync.aligned is known";
-    op->a = take_matrices(in, &at);
+    bool trans;
+    op->a = take_matrices(&trans, in, &at);
     if (!op->a) return "only 1, 2 or 4 matrices of .m8n8 are known";
-    op->b = sg_take(in, &at, "trans");
+    op->b = trans || sg_take(in, &at, "trans");
     if (!sg_take(in, &at, "shared") && !sg_take(in, &at, "shared::cta"))
         return "only shared memory is known";
     if (!sg_take(in, &at, "b16") || at != in->modifier_count) return "this modifier is not known";

@@ -2,7 +2,8 @@
 """Plants every fault that mutant.c knows into the kernels, one at a time, and runs the op tests that launch them.
 
     mutants.py --tests build/release/tests/kernels --softgpu build/release/tests/softgpu
-               --plugin build/bin/libmotet_cuda.so [--kernel REGEX] [--program REGEX] [--all] [--jobs N] [--json FILE]
+               --plugin build/bin/libmotet_cuda.so [--kernel REGEX] [--program REGEX] [--arch 80|90] [--all]
+               [--skip-explained] [--jobs N] [--json FILE]
 
 A fault is noticed if a test fails, a report is made, or the run never ends. A first run without faults tells which
 tests a fault can matter to: a shifted bound changes nothing unless both of its sides are equal, and softgpu sees where
@@ -15,8 +16,8 @@ Kernels that are copies of one template have the same instruction at the same pl
 is planted, chosen by a hash, so that each copy gets its share; --all plants every copy. (The n-th instruction of a
 place stands for the n-th of its copies: unrolled rounds and remainder loops all have their turn.)
 
-Ends 'N passed, M failed': a survivor without a reason is a failure, and so is noticing fewer than 95 % of the faults
-that are not in survivors.txt.
+Ends with a table, a line for each source, and 'N passed, M failed': a survivor without a reason is a failure, and so is
+noticing fewer than 95 % of the faults that are not in survivors.txt.
 """
 import argparse
 import collections
@@ -49,7 +50,8 @@ class Test:
 def environment_of(options, **more):
     return dict(os.environ, MOTET_TEST_DEVICE="cuda", CMOCKA_MESSAGE_OUTPUT="TAP", MOTET_CUDA_GEMM="own",
                 MOTET_CUDA_DRIVER=str(pathlib.Path(options.softgpu).resolve() / "libcuda.so.1"), OMP_NUM_THREADS="1",
-                MOTET_CUDA_PLUGIN=str(pathlib.Path(options.plugin).resolve()), SOFTGPU_STEPS=STEPS, **more)
+                MOTET_CUDA_PLUGIN=str(pathlib.Path(options.plugin).resolve()), SOFTGPU_ARCH=options.arch,
+                SOFTGPU_STEPS=STEPS, **more)
 
 
 def tests_of(program, options):
@@ -121,8 +123,10 @@ def watch(program, environment, limit):
             alarm.cancel()
 
 
-def notice(fault, options):
+def notice(fault, options, known):
     """How the fault was noticed, or None. Tests that are quick and have noticed much of late come first."""
+    if options.skip_explained and excused(fault, known):
+        return None
     environment = environment_of(options, SOFTGPU_MUTANT=f"{fault['kernel']}:{fault['fault']}")
     for test in sorted(fault["tests"], key=lambda t: t.seconds / (1 + t.noticed)):
         how = watch(test.program, environment | {"MOTET_TEST_ONLY": test.name}, 30 + 10 * test.seconds)
@@ -153,6 +157,24 @@ def where(fault):
     return " < ".join(f"{name}:{line} {text.strip()}" for (name, line), text in zip(places, texts))
 
 
+def sources(faults):
+    """The .cu that each kernel is in: the outermost place of most of its faults."""
+    found = collections.defaultdict(collections.Counter)
+    for fault in faults:
+        found[fault["kernel"]].update(re.findall(r"\w+\.cu\b", fault["place"])[-1:])
+    return {kernel: (names.most_common(1) or [("?", 0)])[0][0] for kernel, names in found.items()}
+
+
+def print_table(faults):
+    source, rows = sources(faults), collections.defaultdict(lambda: [0, 0, 0, 0])
+    for fault in faults:
+        row = rows[source[fault["kernel"]]]
+        row[0] += 1
+        row[1 if fault["noticed"] else 2 if fault["excused"] else 3] += 1
+    for name, row in sorted(rows.items()) + [("all", [sum(column) for column in zip(*rows.values())])]:
+        print("{:28}{:6} faults{:6} noticed{:5} explained{:5} not".format(name, *row))
+
+
 def excused(fault, known):
     return any(re.fullmatch(kernel, fault["kernel"]) and re.fullmatch(what, fault["what"]) and
                re.search(place, where(fault)) for kernel, what, place, _ in known)
@@ -165,6 +187,9 @@ def main():
     parser.add_argument("--plugin", required=True)
     parser.add_argument("--kernel", default="", help="only kernels that have this regular expression in their name")
     parser.add_argument("--program", default="", help="only test programs that have it in theirs")
+    parser.add_argument("--arch", default="80", choices=("80", "90"), help="the device that softgpu pretends to be")
+    parser.add_argument("--skip-explained", action="store_true",
+                        help="do not run what survivors.txt explains: quick, while a reason or a test is looked for")
     parser.add_argument("--all", action="store_true", help="every copy of a template")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--json")
@@ -179,7 +204,7 @@ def run(options, pool):
     places = [f for f in places if re.search(options.kernel, f["kernel"])]
     print(f"{len(places)} of {len(faults)} faults, in {len({f['kernel'] for f in places})} kernels", flush=True)
     known, noticed, survivors = reasons(), collections.Counter(), []
-    for fault, how in zip(places, pool.map(lambda f: notice(f, options), places)):
+    for fault, how in zip(places, pool.map(lambda f: notice(f, options, known), places)):
         fault["noticed"] = how
         if how:
             noticed[how] += 1
@@ -190,13 +215,15 @@ def run(options, pool):
               f"{'' if fault['tests'] else ' (no test makes its sides equal)'}", flush=True)
     for how, count in noticed.most_common():
         print(f"{count:6} {how}")
+    print_table(places)
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(places, indent=1, default=lambda test: f"{test.program.name} {test.name}"))
+        name = lambda test: f"{test.program.name} {test.name}"
+        pathlib.Path(options.json).write_text(json.dumps(places, indent=1, default=name))
     seen = sum(noticed.values())
     bad = sum(not f["excused"] for f in survivors)
-    print(f"noticed {seen} of {len(places)}, {len(survivors) - bad} survivors explained")
     too_few = seen < 0.95 * (len(places) - len(survivors) + bad)
-    print(f"{len(places) - bad} passed, {bad + too_few} failed")
+    print(f"noticed {seen} of {len(places)} faults ({100 * seen / max(1, len(places)):.1f} %), {len(survivors) - bad} "
+          f"survivors explained: {len(places) - bad} passed, {bad + too_few} failed")
     sys.exit(bool(bad or too_few))
 
 

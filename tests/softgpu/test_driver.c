@@ -316,6 +316,64 @@ static void test_graph_of_unloaded(void **state) {
     ok(cuMemFree(sum));
 }
 
+/* Every block waits for all others. */
+static const char meet_ptx[] = ".version 9.0\n"
+                               ".target sm_80\n"
+                               ".address_size 64\n"
+                               ".visible .entry meet(.param .u64 meet_param_0)\n"
+                               "{\n"
+                               ".reg .pred %p<2>;\n"
+                               ".reg .b32 %r<4>;\n"
+                               ".reg .b64 %rd<2>;\n"
+                               "ld.param.u64 %rd1, [meet_param_0];\n"
+                               "mov.u32 %r1, %nctaid.x;\n"
+                               "atom.acq_rel.gpu.global.add.u32 %r2, [%rd1], 1;\n"
+                               "$L__again:\n"
+                               "ld.acquire.gpu.global.u32 %r3, [%rd1];\n"
+                               "setp.lt.u32 %p1, %r3, %r1;\n"
+                               "@%p1 bra $L__again;\n"
+                               "ret;\n"
+                               "}\n";
+
+/* More blocks than are alive at once otherwise, and they all meet; in a graph, too. */
+static void test_launch_together(void **state) {
+    (void)state;
+    CUmodule meeting;
+    CUfunction meet;
+    CUgraph graph;
+    CUgraphExec executable;
+    ok(cuModuleLoadData(&meeting, meet_ptx));
+    ok(cuModuleGetFunction(&meet, meeting, "meet"));
+    CUdeviceptr count = new_int(0);
+    void *params[] = {&count};
+    CUlaunchAttribute together = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1};
+    CUlaunchConfig config = {.gridDimX = 40,
+                             .gridDimY = 1,
+                             .gridDimZ = 1,
+                             .blockDimX = 1,
+                             .blockDimY = 1,
+                             .blockDimZ = 1,
+                             .hStream = stream,
+                             .attrs = &together,
+                             .numAttrs = 1};
+    ok(cuLaunchKernelEx(&config, meet, params, NULL));
+    assert_int_equal(int_at(count), 40);
+    ok(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+    ok(cuMemsetD8Async(count, 0, sizeof(int), stream));
+    ok(cuLaunchKernelEx(&config, meet, params, NULL));
+    ok(cuStreamEndCapture(stream, &graph));
+    ok(cuGraphInstantiate(&executable, graph, 0));
+    ok(cuGraphDestroy(graph));
+    ok(cuGraphLaunch(executable, stream));
+    assert_int_equal(int_at(count), 40);
+    ok(cuGraphExecDestroy(executable));
+    config.gridDimX = 109; /* multiprocessors, and one */
+    assert_int_equal(cuLaunchKernelEx(&config, meet, params, NULL),
+                     CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
+    ok(cuMemFree(count));
+    ok(cuModuleUnload(meeting));
+}
+
 static void test_events(void **state) {
     (void)state;
     CUevent from, to;
@@ -349,7 +407,7 @@ int main(void) {
         checked(test_start),  checked(test_handles),         checked(test_contexts),
         checked(test_memory), checked(test_launch),          checked(test_fault),
         checked(test_graph),  checked(test_capture_refuses), checked(test_graph_of_unloaded),
-        checked(test_events),
+        checked(test_events), checked(test_launch_together),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

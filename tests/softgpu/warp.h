@@ -56,6 +56,7 @@ struct sg_grid {
     const sg_program *program;
     uint32_t blocks[3], threads[3];
     uint64_t dynamic_shared;
+    bool together;               /* all blocks at once */
     const unsigned char *params; /* [function->param_bytes] */
     uint64_t launch;             /* number of this launch, from 1 */
     void *race;                  /* private to race.c */

@@ -342,7 +342,8 @@ bool sg_run(sg_grid *grid) {
                         .max_steps = options->steps,
                         .random = options->seed * 0x2545f4914f6cdd1dull};
     if (!grid->counters) grid->counters = &unasked;
-    const int count = blocks < (uint64_t)options->resident ? (int)blocks : options->resident;
+    const int count =
+        grid->together || blocks < (uint64_t)options->resident ? (int)blocks : options->resident;
     place *places = calloc((size_t)count, sizeof *places);
     sg_warp **warps = malloc((size_t)count * SG_MAX_WARPS * sizeof *warps);
     bool made = places && warps && prepare(&runner);

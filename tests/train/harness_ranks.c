@@ -98,7 +98,7 @@ static void close_link(void *link, int orderly) {
 }
 
 static const motet_transport transport = {
-    .name = "memory", .exchange = exchange, .abort = abort_all, .close = close_link};
+    .name = "memory", .threads = 1, .exchange = exchange, .abort = abort_all, .close = close_link};
 
 void *ranks_share(size_t bytes) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

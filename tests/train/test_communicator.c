@@ -165,7 +165,7 @@ static int part_at(const motet_part *parts, const int64_t *firsts, int64_t i) {
     return -1;
 }
 
-enum { SCATTER, ALL_GATHER, GATHER };
+enum { SCATTER, ALL_GATHER, GATHER, UNEVEN };
 static int parts_one(motet_communicator *communicator, motet_wire type, int what, int root) {
     room r;
     motet_part parts[PARTS], here[PARTS];
@@ -177,9 +177,16 @@ static int parts_one(motet_communicator *communicator, motet_wire type, int what
     RANK_CHECK(room_write(&r, before));
     RANK_CHECK(make_parts(parts, firsts, &r, type, c->ranks));
     RANK_CHECK(parts[7].count == 0);
+    /* Most is root's: three ranks and more share the work of sending it. */
+    for (int p = 0; p < PARTS && what == UNEVEN; p++)
+        if (p % 5) parts[p].owner = root;
+    RANK_CHECK(what != UNEVEN ||
+               motet_communicator_is_dealt(parts, PARTS, c->ranks) == (c->ranks > 2));
     memcpy(here, parts, sizeof here);
     motet_status status;
-    if (what == SCATTER) {
+    if (what == UNEVEN) {
+        status = motet_communicator_all_gather_uneven(c, parts, PARTS, type);
+    } else if (what == SCATTER) {
         status = motet_communicator_reduce_scatter(c, parts, PARTS, type);
     } else if (what == ALL_GATHER) {
         status = motet_communicator_all_gather(c, parts, PARTS, type);
@@ -201,7 +208,7 @@ static int parts_one(motet_communicator *communicator, motet_wire type, int what
         element(want, type, c->rank, i);
         if (p >= 0 && what == SCATTER && parts[p].owner == c->rank)
             expect(want, type, i, 0, 1, c->ranks);
-        if (p >= 0 && (what == ALL_GATHER || (what == GATHER && c->rank == root)))
+        if (p >= 0 && (what == ALL_GATHER || what == UNEVEN || (what == GATHER && c->rank == root)))
             element(want, type, parts[p].owner, i);
         RANK_CHECK(is(i, type, want));
     }
@@ -216,7 +223,9 @@ static int parts_all(motet_communicator *communicator, void *user) {
         if (type != MOTET_WIRE_BYTES && !parts_one(communicator, type, SCATTER, 0)) return 0;
         if (!parts_one(communicator, type, ALL_GATHER, 0)) return 0;
         for (int root = 0; root < communicator->ranks; root++)
-            if (!parts_one(communicator, type, GATHER, root)) return 0;
+            if (!parts_one(communicator, type, GATHER, root) ||
+                !parts_one(communicator, type, UNEVEN, root))
+                return 0;
     }
     return 1;
 }

@@ -166,6 +166,70 @@ static void test_deaths(void **state) {
     run(RANKS, root_dies);
 }
 
+/* Rank 1 closes because of an error of its own. */
+static int one_gives_up(int rank, int port) {
+    motet_rendezvous *r;
+    if (motet_rendezvous_open(&r, "127.0.0.1", port, rank, RANKS, 20) != MOTET_OK) return 0;
+    int named = rank == 1 ||
+                (watch(r) == MOTET_E_IO && strstr(motet_error(), "rank 1 has given up") != NULL);
+    nap(rank == 0 ? 0.3 : 0);
+    motet_rendezvous_close(r, 0);
+    return named;
+}
+
+/* All wait in one exchange, rank 2 in an earlier one: the numbers have wrapped. */
+static int one_is_behind(int rank, int port) {
+    motet_rendezvous *r;
+    uint32_t exchange = rank == 2 ? UINT32_MAX : 2;
+    if (motet_rendezvous_open(&r, "127.0.0.1", port, rank, RANKS, 20) != MOTET_OK) return 0;
+    motet_rendezvous_beat(r, exchange);
+    nap(0.6);
+    int named = rank == 2 || (motet_rendezvous_blame(r, exchange) == MOTET_E_IO &&
+                              strstr(motet_error(), "rank 2 keeps the others waiting") != NULL);
+    nap(rank == 0 || rank == 2 ? 0.5 : 0);
+    (void)motet_rendezvous_check(r); /* rank 0 answers the others */
+    nap(rank == 0 ? 0.3 : 0);
+    motet_rendezvous_close(r, 1);
+    return named;
+}
+
+/* Rank 3 says nothing for longer than two seconds, the others do. */
+static int one_is_silent(int rank, int port) {
+    motet_rendezvous *r;
+    if (motet_rendezvous_open(&r, "127.0.0.1", port, rank, RANKS, 20) != MOTET_OK) return 0;
+    for (int i = 0; i < 12; i++, nap(0.2))
+        if (rank != 3) motet_rendezvous_beat(r, 7);
+    int named = rank == 3 || (motet_rendezvous_blame(r, 7) == MOTET_E_IO &&
+                              strstr(motet_error(), "rank 3 keeps the others waiting") != NULL);
+    nap(rank == 0 || rank == 3 ? 0.5 : 0);
+    (void)motet_rendezvous_check(r);
+    nap(rank == 0 ? 0.3 : 0);
+    motet_rendezvous_close(r, 1);
+    return named;
+}
+
+static int nobody_is_late(int rank, int port) {
+    motet_rendezvous *r;
+    if (motet_rendezvous_open(&r, "127.0.0.1", port, rank, RANKS, 20) != MOTET_OK) return 0;
+    motet_rendezvous_beat(r, 7);
+    nap(0.6);
+    int same = motet_rendezvous_blame(r, 7) == MOTET_E_IO &&
+               strstr(motet_error(), "all ranks wait in the same exchange") != NULL;
+    nap(0.3);
+    (void)motet_rendezvous_check(r);
+    nap(0.3);
+    motet_rendezvous_close(r, 1);
+    return same;
+}
+
+static void test_late(void **state) {
+    (void)state;
+    run(RANKS, one_gives_up);
+    run(RANKS, one_is_behind);
+    run(RANKS, one_is_silent);
+    run(RANKS, nobody_is_late);
+}
+
 /* A port scanner, and one who says nothing: neither keeps the ranks apart. */
 static int strangers(int rank, int port) {
     motet_rendezvous *r;
@@ -211,6 +275,7 @@ int main(void) {
         cmocka_unit_test(test_meet),           cmocka_unit_test(test_missing),
         cmocka_unit_test(test_contradictions), cmocka_unit_test(test_deaths),
         cmocka_unit_test(test_strangers),      cmocka_unit_test(test_library),
+        cmocka_unit_test(test_late),
     };
     return cmocka_run_group_tests_name("communicator_rendezvous", tests, NULL, NULL);
 }

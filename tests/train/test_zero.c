@@ -148,6 +148,8 @@ static motet_status wide_steps(char digest[MOTET_SHA256_HEX], motet_communicator
     *split = o->piece_count;
     for (int i = 0; i < o->count; i++)
         *split -= o->parameters[i].update != MOTET_UPDATE_TEXT;
+    motet_buckets *buckets;
+    MOTET_TRY(motet_buckets_make(&buckets, o, NULL, &backend, 1 << 20, 1));
     MOTET_TRY(motet_optimizer_refresh(o, &backend, 1));
     for (int step = 1; step <= 2; step++) {
         double norm;
@@ -159,7 +161,7 @@ static motet_status wide_steps(char digest[MOTET_SHA256_HEX], motet_communicator
             for (int64_t k = 0; g.data && k < motet_tensor_count(g); k++)
                 ((float *)g.data)[k] *= 1.0f / (float)c->ranks;
         }
-        MOTET_TRY(motet_zero_reduce_gradients(o));
+        MOTET_TRY(motet_buckets_finish(buckets));
         MOTET_TRY(motet_optimizer_norm(&norm, o, &backend));
         MOTET_TRY(motet_optimizer_step(o, &backend, &s, step, 1, norm));
     }
@@ -180,6 +182,7 @@ static motet_status wide_steps(char digest[MOTET_SHA256_HEX], motet_communicator
     motet_sha256_final(raw, &hash);
     motet_sha256_hex(digest, raw);
     motet_zero_release_moments(o);
+    motet_buckets_free(buckets);
     motet_optimizer_free(o);
     return MOTET_OK;
 }

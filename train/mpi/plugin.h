@@ -8,7 +8,7 @@
 #include "train/transport.h"
 
 /* Raised by whoever changes this file or transport.h. */
-#define MOTET_MPI_ABI 1
+#define MOTET_MPI_ABI 2
 
 typedef struct motet_mpi_host {
     /* These two keep place and meaning for ever, so that a plug-in can always refuse politely. */

@@ -181,7 +181,7 @@ static void close_link(void *link, int orderly) {
     free(l);
 }
 
-static const motet_transport transport = {
+static motet_transport transport = {
     .name = "mpi", .exchange = exchange, .abort = abort_all, .close = close_link};
 
 static identity identify(void) {
@@ -194,7 +194,8 @@ static identity identify(void) {
 
 static motet_status start(link_mpi *l) {
     int provided;
-    TRY_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "MPI_Init");
+    TRY_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "MPI_Init");
+    transport.threads = provided >= MPI_THREAD_SERIALIZED;
     if (provided < MPI_THREAD_FUNNELED)
         return FAIL(MOTET_E_UNSUPPORTED, "this MPI does not work beside threads");
     TRY_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &l->comm), "MPI_Comm_dup");

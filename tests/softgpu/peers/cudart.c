@@ -170,7 +170,9 @@ cudaError_t cudaFree(void *pointer) {
 }
 static void *reach(const void *pointer, size_t bytes, bool written) {
     uint64_t address = (uint64_t)(uintptr_t)pointer;
-    if (address < SG_DEVICE_BASE) return (void *)(uintptr_t)pointer;
+    /* Beyond the device's memory are the host's large blocks. */
+    if (address < SG_DEVICE_BASE || address - SG_DEVICE_BASE >= (uint64_t)8 << 40)
+        return (void *)(uintptr_t)pointer;
     return sg_memory_host(address, bytes, written);
 }
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
