@@ -74,7 +74,7 @@ report=$out/report.md
 export MOTET_MODEL=$PWD/infer/pretrained/motet-mini.safetensors
 once=()
 if [ "$mode" = dry-run ]; then
-    once=(--once)
+    once=(--once rmsnorm_forward attention_self)
     MOTET_CUDA_DRIVER=$(realpath "$variant/tests/softgpu/libcuda.so.1") || exit 1
     export MOTET_CUDA_DRIVER SOFTGPU_CHECK=bounds OMP_NUM_THREADS=1
 fi
@@ -130,8 +130,8 @@ else
 fi
 
 corpus
-steps=30 pieces=7 rows=4096
-[ "$mode" = run ] || { steps=1 pieces=1 rows=512; }
+steps=30 pieces=7 config=configs/mini.ini
+[ "$mode" = run ] || { steps=1 pieces=1 config=configs/tiny.ini; }
 train() { # RANKS
     rm -rf "$out/run"
     scripts/slurm/launch.sh "$1" "$bin/motet-train" --config configs/tiny.ini --data.corpus="$build/gpu_check.h5" \
@@ -150,14 +150,14 @@ else
 fi
 
 bench_train() { # DTYPE
-    "$bin/bench_train" configs/mini.ini "$steps" "${@:2}" data.corpus="$build/gpu_check.h5" train.dtype="$1" \
-        train.rows="$rows" train.device=cuda | tee -a "$out/model.jsonl"
+    "$bin/bench_train" "$config" "$steps" "${@:2}" data.corpus="$build/gpu_check.h5" train.dtype="$1" \
+        train.device=cuda | tee -a "$out/model.jsonl"
 }
 bench_generate() {
     MOTET_BENCH_DEVICE=cuda "$bin/bench_generate" "$MOTET_MODEL" "$pieces" 1 | tee -a "$out/model.jsonl"
 }
 : >"$out/model.jsonl"
-step "ops" "$bin/bench_device" --json "$out/kernels.jsonl" "${once[@]}" $([ "$mode" = run ] || echo rmsnorm_forward attention_self)
+step "ops" "$bin/bench_device" --json "$out/kernels.jsonl" "${once[@]}"
 step "training, bf16" bench_train bf16 "$out/dump.safetensors"
 step "generation" bench_generate
 

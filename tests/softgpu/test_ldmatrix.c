@@ -87,6 +87,7 @@ static void loads(void **state) {
          LOAD("32", "sub.s32 %r1, %r1, 48;\n" LD ".m8n8.x4.shared.b16 " R4 ", [%r1+48];\n")},
         {4, true, LOAD("32", L4T)},
         {4, true, LOAD("32", LD ".x4.m8n8.trans.shared::cta.b16 " R4 ", [%d1];\n")},
+        {4, true, LOAD("32", LD ".x4.trans.m8n8.shared.b16 " R4 ", [%r1];\n")},
     };
     for (size_t n = 0; n < sizeof forms / sizeof *forms; n++) {
         sg_case one = sg_case_three(1, 32);

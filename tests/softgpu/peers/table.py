@@ -20,8 +20,8 @@ MATRICES = {"forward": 2, "backward": 5}
 OURS = {80: "ours_80", 90: "ours_90"}
 PEERS = [(80, "FlashAttention-2", "flash_attention_2"), (90, "CUTLASS, example 88", "cutlass_fmha_hopper")]
 # (architecture, pass, peer, figure) -> why ours is worse.
-SHAPE = ("FlashAttention's kernel is one for even lengths, known as it is compiled; ours takes packed sequences of any lengths, so "
-         "addresses and limits are computed (integer 1.45 a product against .71, moves 1.66 against .74)")
+SHAPE = ("FlashAttention's kernel is one for even lengths, known as it is compiled; ours takes packed sequences of any "
+         "lengths (integer 1.45 a product against .71, moves 1.66 against .74)")
 LSE = "lse is [rows, H], so a head's lie in four times the sectors (6,144 more), and the starts of packed sequences are read"
 WORSE = {
     (80, "forward", "FlashAttention-2", "instructions"): SHAPE,
