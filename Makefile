@@ -160,11 +160,15 @@ BENCHES   := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/bench_*.
 bench_cases := $(call objects,$(addprefix tests/bench/,kernel_cases.c kernel_cases_attention.c case_tensors.c))
 $(BIN)/profile_kernels $(BIN)/bench_device: $(BIN)/%: $(VARIANT)/tests/bench/%.o $(bench_cases) $(L_kernels)
 	$(call say,LD)
+	@mkdir -p $(@D)
 	$(Q)$(LINK) $^ -lm $(LDLIBS) -o $@
 $(BIN)/bench_%: $(VARIANT)/tests/bench/bench_%.o $(L_train)
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $^ $(D_train) -lm $(LDLIBS) -o $@
+
+.PHONY: benches
+benches: $(BENCHES) ## build every bench program
 
 # Waiting threads sleep: a spinning one steals the core that its sibling needs where others work too.
 export OMP_WAIT_POLICY ?= passive

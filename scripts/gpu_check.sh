@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can say, in one command and less than eight minutes:
 #
-#   scripts/gpu_check.sh [OUT_DIR]             on a machine with a GPU, in a tree where `make all tests bench-programs` was run
+#   scripts/gpu_check.sh [OUT_DIR]             on a machine with a GPU, in a tree where `make all tests benches` was run
 #   scripts/gpu_check.sh --pack FOLDER         copies what that needs into FOLDER: programs, their libraries, a small
 #                                              corpus. Carry it to a machine that has the driver and nothing else, and run
 #                                              FOLDER/scripts/gpu_check.sh there

@@ -28,15 +28,14 @@ static int64_t allocated(void) {
     return __atomic_load_n(&allocations, __ATOMIC_RELAXED);
 }
 
-static void count(const void *caller) {
-    const uintptr_t at = (uintptr_t)caller;
-    if (at < driver_from || at >= driver_to) __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-}
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNTS_ALLOCATIONS 0 /* the sanitizer has taken malloc */
 #else
 #define COUNTS_ALLOCATIONS 1
+static void count(const void *caller) {
+    const uintptr_t at = (uintptr_t)caller;
+    if (at < driver_from || at >= driver_to) __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+}
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *block, size_t bytes);
