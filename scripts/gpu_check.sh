@@ -109,7 +109,7 @@ if [ "$mode" = dry-run ]; then
 else
     say "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || echo 'no nvidia-smi')"
 fi
-say "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) threads"
+say "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(env -u OMP_NUM_THREADS nproc) threads"
 
 if [ "$mode" = dry-run ]; then
     step "tests" env DEVICE=softgpu SEEDS=1 scripts/run_tests.sh "$variant" "$bin" test_rmsnorm

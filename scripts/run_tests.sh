@@ -67,7 +67,8 @@ fi | grep -E '/test_[a-z0-9_]+\.(c|sh|py)$' | grep -F -- "$word" | sort |
     while read -r test; do printf "$test%s\n" "${seeds[@]}"; done |
     awk -v times="$times" 'BEGIN {while ((getline line < times) > 0) {split(line, part); took[part[3]] = part[1]}}
         {print ($1 in took ? took[$1] : 999999), $1}' | sort -k1,1nr -k2 | cut -d' ' -f2 >"$results/tests"
-xargs -a "$results/tests" -P "$(nproc)" -I{} bash -c 'run_one {}'
+# nproc counts OpenMP's threads where it finds their number.
+xargs -a "$results/tests" -P "$(env -u OMP_NUM_THREADS nproc)" -I{} bash -c 'run_one {}'
 [ -n "$word" ] || cat "$results"/*.time >"$times"
 
 passed=0 failed=0 skipped=0
