@@ -45,9 +45,9 @@ start() { # NAME RANKS ARGUMENTS...
     done
 }
 pids=() ended=()
-# Waits for all, in the order in which they end, 30 s at most; ended[R] is the exit status of each.
+# Waits for all, in the order in which they end, two minutes at most; ended[R] is the exit status of each.
 finish() {
-    local r deadline=$((SECONDS + 30))
+    local r deadline=$((SECONDS + 120))
     ended=()
     while [ ${#ended[@]} -lt ${#pids[@]} ]; do
         for r in "${!pids[@]}"; do
@@ -93,7 +93,7 @@ check "have the bits of one" same plain2
 if [ -e "$(dirname "$train")/libmotet_mpi.so" ] && command -v mpirun >/dev/null; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     started_by_mpirun() {
-        timeout -k 5 60 mpirun -n 2 --oversubscribe --bind-to none "$train" --config "$config" "${settings[@]}" \
+        timeout -k 5 180 mpirun -n 2 --oversubscribe --bind-to none "$train" --config "$config" "${settings[@]}" \
             --run.dir=run/mpi2 >mpi2.0.txt 2>&1 && ! grep -q warning mpi2.0.txt
     }
     check "two ranks that mpirun starts" started_by_mpirun
@@ -112,7 +112,7 @@ struck() { # FAULT RANK OTHER GROUP
     unset MOTET_TEST_NCCL_FAULT
     began=$SECONDS
     if [ "$1" = stop ]; then
-        until grep -qs '^State:.T' "/proc/${pids[$2]}/status" || [ $((SECONDS - began)) -gt 30 ]; do sleep 0.05; done
+        until grep -qs '^State:.T' "/proc/${pids[$2]}/status" || [ $((SECONDS - began)) -gt 120 ]; do sleep 0.05; done
         began=$SECONDS
         until ! kill -0 "${pids[$3]}" 2>/dev/null || [ $((SECONDS - began)) -gt 30 ]; do sleep 0.05; done
         kill -KILL "${pids[$2]}"
