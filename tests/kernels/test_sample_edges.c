@@ -5,10 +5,8 @@
 
 #include "kernels/core/rng.h"
 #include "kernels/sample.h"
-#include "tests/kernels/harness_op.h"
+#include "tests/kernels/harness_sample.h"
 
-static const motet_sample_params plain = {
-    .temperature = 1, .guidance = 1, .repetition_penalty = 1, .top_p = 1};
 /* One for each kernel of a device, and rounds that a loop of four does not divide. */
 static const int sizes[] = {64, 256, 1024, 4096, 7680, 8192};
 
@@ -36,12 +34,10 @@ static uint64_t highest_counter(void) {
 static batch make(int rows, int symbols, double logit) {
     batch m = {.rows = rows, .logits = op_matrix(MOTET_F32, rows, symbols)};
     op_fill(m.logits, logit);
-    m.params = op_shared((size_t)rows * sizeof *m.params);
-    m.results = op_shared((size_t)rows * sizeof *m.results);
-    for (int b = 0; b < rows; b++) {
-        m.params[b] = plain;
+    m.params = sample_params(rows);
+    m.results = sample_results(rows);
+    for (int b = 0; b < rows; b++)
         m.params[b].counter = highest_counter();
-    }
     return m;
 }
 

@@ -3,7 +3,7 @@
 # checkpoint goes on at another number of ranks; what is refused. (Who is named: test_crash_ranks.sh.) Prints TAP lines.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-config=$PWD/configs/tiny.ini
+config=$PWD/configs/tiny.ini scripts=$PWD/tests/scripts
 train=$(realpath "${MOTET_TRAIN_BIN:-build/bin/motet-train}")
 data=$(realpath "${MOTET_DATA_BIN:-build/bin/motet-data}")
 work=$(mktemp -d)
@@ -20,23 +20,7 @@ if [ ! -e "$(dirname "$train")/libmotet_mpi.so" ] || ! command -v mpirun >/dev/n
 fi
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
-# Scales in a few keys, metres and tempos.
-mkdir songs
-/usr/bin/python3 - <<'PY'
-import mido
-for n in range(24):
-    song = mido.MidiFile(ticks_per_beat=96)
-    track = mido.MidiTrack()
-    song.tracks.append(track)
-    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(80 + 10 * (n % 8))))
-    track.append(mido.MetaMessage("time_signature", numerator=3 + n % 2, denominator=4))
-    track.append(mido.Message("program_change", program=(0, 24, 40, 73)[n % 4]))
-    for i in range(64 * (3 + n % 2)):
-        pitch = 55 + n % 12 + (0, 2, 4, 5, 7, 9, 11, 12)[i * (1 + n % 3) % 8]
-        track.append(mido.Message("note_on", note=pitch, velocity=60 + i % 40))
-        track.append(mido.Message("note_off", note=pitch, time=96))
-    song.save(f"songs/{n}.mid")
-PY
+/usr/bin/python3 -B "$scripts/songs.py" songs
 "$data" build --valid-percent 20 -o songs.h5 songs >build.txt 2>&1 || { cat build.txt; result 1 "a corpus"; exit 1; }
 
 # Trains in run/NAME on RANKS; more arguments are motet-train's. What it says is in NAME.txt.
