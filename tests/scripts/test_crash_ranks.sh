@@ -4,21 +4,8 @@
 # MOTET_SOAK=1 hangs and absences take motet's own time-outs; otherwise they are set to 2 and 3 s. Prints TAP lines.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-config=$PWD/configs/tiny.ini
-train=$(realpath "${MOTET_TRAIN_BIN:-build/bin/motet-train}")
-data=$(realpath "${MOTET_DATA_BIN:-build/bin/motet-data}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-number=0 failed=0
-result() { # STATUS NAME
-    number=$((number + 1))
-    if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2" && failed=1; fi
-}
-if [ ! -e "$(dirname "$train")/libmotet_mpi.so" ] || ! command -v mpirun >/dev/null; then
-    echo "ok 1 - several ranks # SKIP not run: no Open MPI, or motet-train was built without it"
-    exit 0
-fi
+. tests/scripts/training.sh
+need_mpi
 MOTET_MPI_PLUGIN=$(dirname "$train")/libmotet_mpi.so
 export MOTET_MPI_PLUGIN
 export OMPI_MCA_odls_base_sigkill_timeout=2 # time to say who has died

@@ -3,21 +3,8 @@
 # checkpoint goes on at another number of ranks; what is refused. (Who is named: test_crash_ranks.sh.) Prints TAP lines.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-config=$PWD/configs/tiny.ini scripts=$PWD/tests/scripts
-train=$(realpath "${MOTET_TRAIN_BIN:-build/bin/motet-train}")
-data=$(realpath "${MOTET_DATA_BIN:-build/bin/motet-data}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-number=0 failed=0
-result() { # STATUS NAME
-    number=$((number + 1))
-    if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2" && failed=1; fi
-}
-if [ ! -e "$(dirname "$train")/libmotet_mpi.so" ] || ! command -v mpirun >/dev/null; then
-    echo "ok 1 - several ranks # SKIP not run: no Open MPI, or motet-train was built without it"
-    exit 0
-fi
+. tests/scripts/training.sh
+need_mpi
 export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 /usr/bin/python3 -B "$scripts/songs.py" songs

@@ -3,17 +3,8 @@
 # with and without ZeRO-1; what goes wrong ends with the rank named, in time. Prints TAP lines.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-config=$PWD/configs/tiny.ini scripts=$PWD/tests/scripts variant=$(realpath "${variant:-build/release}")
-train=$(realpath "${MOTET_TRAIN_BIN:-build/bin/motet-train}")
-data=$(realpath "${MOTET_DATA_BIN:-build/bin/motet-data}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-number=0 failed=0
-result() { # STATUS NAME
-    number=$((number + 1))
-    if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2" && failed=1; fi
-}
+variant=$(realpath "${variant:-build/release}")
+. tests/scripts/training.sh
 export MOTET_CUDA_DRIVER=$variant/tests/softgpu/libcuda.so.1 MOTET_NCCL=$variant/tests/nccl/libnccl.so.2
 if [ ! -e "$MOTET_CUDA_DRIVER" ] || [ ! -e "$MOTET_NCCL" ] || [ ! -e "$(dirname "$train")/libmotet_cuda.so" ]; then
     echo "ok 1 - ranks on GPUs # SKIP not run: no CUDA toolkit, or none with nccl.h"

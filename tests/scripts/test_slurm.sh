@@ -3,35 +3,25 @@
 # requeues itself, goes on, and ends with the weights of a run that nobody disturbed. Prints TAP lines.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-root=$PWD
-train=$(realpath "${MOTET_TRAIN_BIN:-build/bin/motet-train}")
-data=$(realpath "${MOTET_DATA_BIN:-build/bin/motet-data}")
 . tests/scripts/slurm_node.sh
-number=0 failed=0
-result() { # STATUS NAME
-    number=$((number + 1))
-    if [ "$1" = 0 ]; then echo "ok $number - $2"; else echo "not ok $number - $2" && failed=1; fi
-}
+. tests/scripts/training.sh
 missing=$(slurm_missing || true)
 [ -e "$(dirname "$train")/libmotet_mpi.so" ] || missing="motet-train was built without Open MPI"
 if [ -n "$missing" ]; then
     echo "ok 1 - Slurm # SKIP not run: $missing"
     exit 0
 fi
-work=$(mktemp -d)
-chmod 755 "$work"
 trap 'slurm_stop; rm -rf "$work"' EXIT
-cd "$work" || exit 1
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ASAN_OPTIONS=detect_leaks=0
 started=$SECONDS
 slurm_start "$work/slurm"
 result $? "a Slurm of one node"
-/usr/bin/python3 -B "$root/tests/scripts/songs.py" songs
+/usr/bin/python3 -B "$scripts/songs.py" songs
 "$data" build --valid-percent 20 -o songs.h5 songs >build.txt 2>&1 || cat build.txt
 
 # Slurm looks for jobs whose time is nearly up twice a minute, from its start on. The job starts shortly before that and
 # has work for 20 seconds; if the machine was too slow to be caught at it, once more.
-settings=(--config "$root/configs/tiny.ini" --data.corpus=songs.h5 --train.device=cpu --train.rows=256 --train.accumulate=2
+settings=(--config "$config" --data.corpus=songs.h5 --train.device=cpu --train.rows=256 --train.accumulate=2
     --train.save_every=0 --train.eval_every=0 --train.log_every=20 --quiet)
 "$train" "${settings[@]}" --train.threads=1 --run.dir=run/probe --train.steps=80 >probe.txt 2>&1 || cat probe.txt >&2
 steps=$(/usr/bin/python3 -c 'import json
@@ -45,9 +35,10 @@ for ((try = 0; try < 3; try++)); do
     sbatch -n2 --nodes=1 --gpus-per-node=0 --ntasks-per-node=2 --cpus-per-task=1 --partition=all --time=1 \
         --signal=B:USR1@59 -o job.txt --export=ALL,MOTET_TRAIN_BIN="$train" "$root/scripts/slurm/train.sbatch" \
         "${settings[@]}" --run.dir=run/job --train.steps="$steps" >sbatch.txt 2>&1 || { cat sbatch.txt && break; }
-    for ((wait = 0; wait < 300; wait++)); do # a requeued job waits as long as its credential lives
+    # A requeued job waits as long as its credential lives, and may look completed for a moment.
+    for ((wait = 0, ended = 0; wait < 300 && ended < 6; wait++)); do
         squeue -h -t all -o %T -j "$(grep -oE '[0-9]+' sbatch.txt)" >state.txt
-        grep -qE 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' state.txt && break
+        if grep -qE 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' state.txt; then ended=$((ended + 1)); else ended=0; fi
         sleep 0.5
     done
     if ! grep -qx COMPLETED state.txt || grep -q saving job.txt; then break; fi
@@ -59,7 +50,7 @@ grep -q 'saving' job.txt && grep -q 'requeued' job.txt
 result $? "it was told that its time is nearly up, and requeued itself"
 [ "$(grep -c 'attempt 2 on' job.txt)" = 1 ]
 result $? "it went on in a second attempt"
-tail -n 2 job.txt | grep -q 'run/job is done'
+tail -n 2 job.txt | grep -q 'run/job is done' || { cat job.txt && false; }
 result $? "it says that the run is done"
 /usr/bin/python3 - "$steps" <<'PY'
 import json, sys
@@ -76,7 +67,7 @@ slurm_stop
 
 "$train" "${settings[@]}" --train.threads=1 --run.dir=run/alone --train.steps="$steps" >alone.txt 2>&1
 result $? "the same run, undisturbed"
-/usr/bin/python3 -B "$root/tests/scripts/same_state.py" run/job run/alone
+/usr/bin/python3 -B "$scripts/same_state.py" run/job run/alone
 result $? "its weights and moments are the same, bit for bit"
 
 mkdir -p run/switch
